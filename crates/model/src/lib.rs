@@ -1,0 +1,21 @@
+//! Minke's domain: function names, specs, quantities, scale policy, and the shapes of the wire.
+//!
+//! What is here is valid by construction: a [`FunctionSpec`] that exists can be deployed. Nothing here does I/O,
+//! reads a clock or is async. Wire types live in [`wire`] and meet the domain in [`convert`] alone.
+
+pub mod convert;
+pub mod duration;
+pub mod env;
+pub mod image;
+pub mod name;
+pub mod quantity;
+pub mod scale;
+pub mod spec;
+pub mod status;
+pub mod wire;
+
+pub use image::ImageRef;
+pub use name::{FunctionId, FunctionName, NameError, Namespace};
+pub use quantity::{Quantity, QuantityError};
+pub use spec::{FunctionSpec, Resources, SpecError};
+pub use status::{FunctionStatus, PlatformInfo, ProviderInfo, Usage, VersionInfo};
