@@ -1,0 +1,43 @@
+//! A function that answers with the request as it came: what [`crate::Memory`] runs and what conformance calls.
+//!
+//! Status: `?status=NNN`, else 200. Body: the request's, as it arrives. `X-Echo-Method` and `X-Echo-Target` (raw path
+//! and query) tell the request line; each request header comes back as one `X-Echo-Header: name: value`.
+
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+
+use crate::{Body, Call, Invoke, InvokeError};
+
+/// [`echo`] as something to call.
+#[derive(Debug, Clone, Copy)]
+pub struct Echo;
+
+#[async_trait]
+impl Invoke for Echo {
+    async fn invoke(&self, call: Call) -> Result<Response<Body>, InvokeError> {
+        Ok(echo(call.request))
+    }
+}
+
+pub fn echo<B>(request: Request<B>) -> Response<B> {
+    let (request, body) = request.into_parts();
+    let mut response = Response::new(body);
+    *response.status_mut() = request.uri.query().and_then(wished_status).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    let mut tell = |name: &'static str, value: &[u8]| {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(HeaderName::from_static(name), value);
+        }
+    };
+    tell("x-echo-method", request.method.as_str().as_bytes());
+    tell("x-echo-target", request.uri.path_and_query().map_or("/", |target| target.as_str()).as_bytes());
+    for (name, value) in &request.headers {
+        tell("x-echo-header", &[name.as_str().as_bytes(), b": ", value.as_bytes()].concat());
+    }
+    response
+}
+
+fn wished_status(query: &str) -> Option<StatusCode> {
+    let code = query.split('&').find_map(|pair| pair.strip_prefix("status="))?.parse::<u16>().ok()?;
+    StatusCode::from_u16(code).ok().filter(|status| !status.is_informational())
+}

@@ -1,0 +1,194 @@
+//! The REST API turned back into a [`Provider`]: any OpenFaaS-compatible gateway or faas-provider server. Also the
+//! client of the command line, and our SDK.
+
+mod client;
+mod routes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{Method, Response};
+use model::wire::{
+    DeleteFunctionRequest, FunctionDeployment, FunctionStatusResponse, InfoResponse, ScaleServiceRequest,
+};
+use model::{FunctionId, FunctionSpec, FunctionStatus, Namespace, PlatformInfo, ProviderInfo};
+
+use self::client::{Answer, Client};
+use self::routes::Watch;
+use crate::{Body, Call, Invoke, InvokeError, Provider, ProviderError, Route, RouteTable};
+
+pub use self::client::{Credentials, RemoteError};
+
+#[derive(Debug, Clone)]
+pub struct RemoteConfig {
+    /// Base address: `http://127.0.0.1:8080`, with or without a path and a trailing slash.
+    pub url: String,
+    pub credentials: Option<Credentials>,
+    /// Accept any certificate.
+    pub tls_no_verify: bool,
+    /// Bound on each management call, body included; invocations have none here.
+    pub timeout: Duration,
+    pub user_agent: String,
+    /// Where functions live when nobody says.
+    pub namespace: Namespace,
+}
+
+impl RemoteConfig {
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            credentials: None,
+            tls_no_verify: false,
+            timeout: Duration::from_secs(60),
+            user_agent: concat!("minke/", env!("CARGO_PKG_VERSION")).to_owned(),
+            namespace: Namespace::default(),
+        }
+    }
+}
+
+/// A platform at the other end of a URL. Clones share their connections.
+#[derive(Clone)]
+pub struct Remote {
+    client: Client,
+    namespace: Namespace,
+    routes: Arc<RouteTable>,
+}
+
+impl Remote {
+    /// Fails on an address that cannot be one; reaches out to nobody yet.
+    pub fn new(config: RemoteConfig) -> Result<Self, RemoteError> {
+        let namespace = config.namespace.clone();
+        Ok(Self { client: Client::new(config)?, namespace, routes: Arc::new(RouteTable::new()) })
+    }
+
+    /// Keeps [`Provider::routes`] current by asking every `interval`, for as long as the future is polled.
+    pub async fn watch(self: Arc<Self>, interval: Duration) {
+        Watch::new(self).run(interval).await;
+    }
+
+    /// What the far side tells of itself; also of its provider.
+    pub async fn platform(&self) -> Result<PlatformInfo, ProviderError> {
+        let answer = self.client.call(Method::GET, "/system/info", None::<&()>).await?;
+        Ok(answer.expect(&[200], "platform", "")?.json::<InfoResponse>()?.into())
+    }
+
+    /// The status code of the answer of deploy, which clients of the API show.
+    pub async fn deploy_status(&self, method: Method, spec: FunctionSpec) -> Result<u16, ProviderError> {
+        let id = spec.id.clone();
+        let body = FunctionDeployment::from(spec);
+        let answer = self.client.call(method, "/system/functions", Some(&body)).await?;
+        Ok(answer.expect(&[200, 201, 202], "function", &id.to_string())?.status)
+    }
+
+    async fn mutate<B: serde::Serialize>(
+        &self,
+        (method, path, body): (Method, &str, &B),
+        id: &FunctionId,
+    ) -> Result<Answer, ProviderError> {
+        self.client.call(method, path, Some(body)).await?.expect(
+            &[200, 201, 202],
+            "function",
+            &id.to_string(),
+        )
+    }
+}
+
+#[async_trait]
+impl Provider for Remote {
+    async fn info(&self) -> Result<ProviderInfo, ProviderError> {
+        // A provider's own server answers with the provider's part alone; a gateway wraps it.
+        let answer = self.client.call(Method::GET, "/system/info", None::<&()>).await?;
+        let answer = answer.expect(&[200], "provider", "")?;
+        let bare =
+            answer.json::<model::wire::ProviderResponse>().ok().filter(|p| !p.orchestration.is_empty());
+        let info = match bare {
+            Some(provider) => InfoResponse { provider: Some(provider), ..InfoResponse::default() },
+            None => answer.json::<InfoResponse>()?,
+        };
+        Ok(PlatformInfo::from(info).provider)
+    }
+
+    async fn health(&self) -> Result<(), ProviderError> {
+        self.client.call(Method::GET, "/healthz", None::<&()>).await?.expect(&[200], "provider", "").map(drop)
+    }
+
+    fn routes(&self) -> Arc<RouteTable> {
+        Arc::clone(&self.routes)
+    }
+
+    async fn resolve(&self, id: &FunctionId) -> Result<Option<Arc<Route>>, ProviderError> {
+        match self.get(id).await {
+            Ok(status) => self.publish(status),
+            Err(ProviderError::NotFound { .. }) => self.routes.retract(id),
+            Err(error) => return Err(error),
+        }
+        Ok(self.routes.get(id))
+    }
+
+    async fn deploy(&self, spec: FunctionSpec) -> Result<(), ProviderError> {
+        self.deploy_status(Method::POST, spec).await.map(drop)
+    }
+
+    async fn update(&self, spec: FunctionSpec) -> Result<(), ProviderError> {
+        self.deploy_status(Method::PUT, spec).await.map(drop)
+    }
+
+    async fn delete(&self, id: &FunctionId) -> Result<(), ProviderError> {
+        let body = DeleteFunctionRequest {
+            function_name: Some(id.name.to_string()),
+            namespace: Some(id.namespace.to_string()),
+        };
+        let path = format!("/system/functions?namespace={}", id.namespace);
+        self.mutate((Method::DELETE, &path, &body), id).await?;
+        self.routes.retract(id);
+        Ok(())
+    }
+
+    async fn list(&self, namespace: &Namespace) -> Result<Vec<FunctionStatus>, ProviderError> {
+        let path = format!("/system/functions?namespace={namespace}");
+        let answer = self.client.call(Method::GET, &path, None::<&()>).await?;
+        let answer = answer.expect(&[200], "namespace", namespace.as_str())?;
+        let list = answer.json::<Option<Vec<FunctionStatusResponse>>>()?.unwrap_or_default();
+        list.into_iter().map(|status| into_status(status, namespace)).collect()
+    }
+
+    async fn get(&self, id: &FunctionId) -> Result<FunctionStatus, ProviderError> {
+        let path = format!("/system/function/{}?namespace={}", id.name, id.namespace);
+        let answer = self.client.call(Method::GET, &path, None::<&()>).await?;
+        let answer = answer.expect(&[200], "function", &id.to_string())?;
+        into_status(answer.json()?, &id.namespace)
+    }
+
+    async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), ProviderError> {
+        let body = ScaleServiceRequest {
+            service_name: Some(id.name.to_string()),
+            replicas: Some(replicas.into()),
+            namespace: Some(id.namespace.to_string()),
+        };
+        let path = format!("/system/scale-function/{}?namespace={}", id.name, id.namespace);
+        self.mutate((Method::POST, &path, &body), id).await.map(drop)
+    }
+
+    async fn namespaces(&self) -> Result<Vec<Namespace>, ProviderError> {
+        let answer = self.client.call(Method::GET, "/system/namespaces", None::<&()>).await?;
+        if matches!(answer.status, 404 | 501) {
+            return Ok(vec![self.namespace.clone()]);
+        }
+        let names =
+            answer.expect(&[200], "namespaces", "")?.json::<Option<Vec<String>>>()?.unwrap_or_default();
+        let names: Vec<Namespace> = names.iter().filter_map(|name| Namespace::parse(name).ok()).collect();
+        Ok(if names.is_empty() { vec![self.namespace.clone()] } else { names })
+    }
+}
+
+#[async_trait]
+impl Invoke for Remote {
+    async fn invoke(&self, call: Call) -> Result<Response<Body>, InvokeError> {
+        self.client.invoke(call).await
+    }
+}
+
+fn into_status(wire: FunctionStatusResponse, namespace: &Namespace) -> Result<FunctionStatus, ProviderError> {
+    wire.into_status(namespace).map_err(|e| ProviderError::backend("read a function's status", e))
+}

@@ -1,0 +1,10 @@
+//! The HTTP/1.1 client of the data path against real sockets: servers that speak bytes from a script, and hyper's.
+
+mod cancel;
+mod duplex;
+mod framing;
+mod interim;
+mod pool;
+mod request;
+mod retry;
+mod support;
