@@ -80,7 +80,8 @@ async fn an_answer_before_the_end_of_the_request_ends_the_connection() {
         let (response, body) = client.fetch(request(Method::POST, body)).await;
         assert_eq!((response.status().as_u16(), body.as_slice()), (413, b"big".as_slice()));
         assert_eq!(client.client.idle(), 0);
-        assert!(within(feed.closed()).await == (), "the rest of the request is not asked for");
+        // The rest of the request is let go of.
+        within(feed.closed()).await;
     }
 }
 

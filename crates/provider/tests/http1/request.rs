@@ -108,7 +108,7 @@ async fn writes_what_it_is_given() {
 
 #[tokio::test]
 async fn a_failing_body_is_the_senders_failure() {
-    let cases: [(&str, Vec<Result<Frame<Bytes>, &str>>, &str); 4] = [
+    let cases = [
         ("5", vec![Ok(frame("hell"))], "shorter than its content-length"),
         ("5", vec![Ok(frame("hell")), Ok(frame("o!"))], "longer than its content-length"),
         ("5", vec![Ok(frame("hell")), Err("gone")], "gone"),
