@@ -1,0 +1,29 @@
+//! A function that waits `?ms=` milliseconds (1000 when not said), and then tells so. For cold starts and load.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const DEFAULT_MS: u64 = 1_000;
+const MS_MAX: u64 = 600_000;
+
+fn main() -> ExitCode {
+    let query = std::env::var("Http_Query").unwrap_or_default();
+    let Some(ms) = wanted(&query) else {
+        eprintln!("ms must be a number from 0 to {MS_MAX}");
+        return ExitCode::from(2);
+    };
+    // What it is sent is of no interest, but a caller may want to see it taken.
+    if let Err(error) = io::copy(&mut io::stdin().lock(), &mut io::sink()) {
+        eprintln!("cannot read the request: {error}");
+        return ExitCode::FAILURE;
+    }
+    std::thread::sleep(Duration::from_millis(ms));
+    println!("slept {ms} ms");
+    ExitCode::SUCCESS
+}
+
+fn wanted(query: &str) -> Option<u64> {
+    let given = query.split('&').find_map(|pair| pair.strip_prefix("ms="));
+    given.map_or(Some(DEFAULT_MS), |text| text.parse().ok()).filter(|ms| *ms <= MS_MAX)
+}
