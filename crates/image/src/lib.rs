@@ -1,0 +1,19 @@
+//! Container images without a daemon: a content-addressed store, pull, import and build.
+//!
+//! This crate knows nothing of containers. It ends where an [`Image`] gives the lower directories of an overlay mount.
+
+mod error;
+mod image;
+mod import;
+mod limits;
+mod manifest;
+mod store;
+mod unpack;
+
+pub use error::ImageError;
+pub use image::{Image, ImageEntry};
+pub use import::ImportOptions;
+pub use limits::Limits;
+pub use model::image::{Digest, ImageRef, ImageRefError};
+pub use store::{RemoveReport, Store, SweepReport};
+pub use unpack::{Problem, UnpackError};
