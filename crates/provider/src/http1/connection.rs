@@ -107,6 +107,11 @@ impl Connection {
         }
         if let Some(pool) = self.pool.upgrade() {
             self.upload.clear();
+            if self.read_size > READ_FIRST {
+                // What a large body needed is not held while idle.
+                self.read_size = READ_FIRST;
+                self.input = BytesMut::new();
+            }
             self.used = true;
             pool.put(self);
         }

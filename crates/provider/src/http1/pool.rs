@@ -47,7 +47,8 @@ impl Pool {
             return drop(connection);
         }
         idle.connections.push((Instant::now(), connection));
-        if idle.sweeper.is_none()
+        // A sweeper may also have gone with its runtime.
+        if idle.sweeper.as_ref().is_none_or(AbortHandle::is_finished)
             && let Ok(runtime) = Handle::try_current()
         {
             idle.sweeper = Some(runtime.spawn(sweep(Arc::downgrade(self), self.timeout)).abort_handle());

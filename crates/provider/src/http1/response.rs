@@ -190,3 +190,70 @@ fn parse_error(error: httparse::Error) -> SendError {
         httparse::Error::NewLine | httparse::Error::Token => SendError::Parse("its status line is invalid"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_end_of_a_head_wherever_the_search_begins() {
+        let cases = [
+            ("", None),
+            ("HTTP/1.1 200 OK\r\n", None),
+            ("HTTP/1.1 200 OK\r\na: b\r\n\r", None),
+            ("HTTP/1.1 200 OK\r\n\r\nbody", Some(19)),
+            ("HTTP/1.1 200 OK\na: b\n\nbody", Some(22)),
+            ("HTTP/1.1 200 OK\n\r\nbody", Some(18)),
+        ];
+        for (input, end) in cases {
+            let latest = end.map_or(input.len(), |end| end - 4);
+            for from in 0..=latest.min(input.len()) {
+                assert_eq!(find_end(input.as_bytes(), from), end, "{input:?} from {from}");
+            }
+        }
+    }
+
+    /// Whatever the bytes, a head is taken or refused; what is taken went by the rules.
+    #[test]
+    fn survives_changed_heads() {
+        const SEEDS: [&str; 3] = [
+            "HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: keep-alive, x\r\nset-cookie: a=b\r\n\r\n",
+            "HTTP/1.0 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "\r\nHTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: close\r\n\r\n",
+        ];
+        const SPLICES: [&[u8]; 8] =
+            [b"\r\n", b"\n", b"\0", b" ", b":", b"content-length: 1\r\n", b"\xff", b",close"];
+        // A fixed generator (xorshift64): the same changes each time.
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        for round in 0..50_000 {
+            let mut wire = SEEDS[round % SEEDS.len()].as_bytes().to_vec();
+            for _ in 0..=random(3) {
+                let at = random(wire.len());
+                match random(3) {
+                    0 => wire[at] = random(256) as u8,
+                    1 => drop(wire.splice(at..at, SPLICES[random(SPLICES.len())].iter().copied())),
+                    _ => drop(wire.remove(at)),
+                }
+            }
+            let Some(end) = find_end(&wire, 0) else {
+                let _ = check_partial(&wire);
+                continue;
+            };
+            let mut input = BytesMut::from(wire.as_slice());
+            let Ok(head) = take(&mut input, end, &Method::GET) else { continue };
+            assert_eq!(input, wire[end..]);
+            let lengths: Vec<_> = head.headers.get_all(CONTENT_LENGTH).iter().collect();
+            assert!(lengths.len() <= 1, "{:?}", head.headers);
+            if let Framing::Length(length) = head.framing {
+                assert_eq!(lengths.first().and_then(|value| parse_length(value.as_bytes())), Some(length));
+                assert!(!head.headers.contains_key(TRANSFER_ENCODING));
+            }
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod duplex;
 mod framing;
 mod interim;
 mod pool;
+mod proxy;
 mod request;
 mod retry;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use http::Method;
@@ -93,4 +94,53 @@ async fn connecting_takes_only_so_long() {
     let error = within(client.send(get())).await.unwrap_err();
     let SendError::Connect { source, .. } = error else { panic!("{error:?}") };
     assert_eq!(source.kind(), ErrorKind::TimedOut);
+}
+
+/// A server in a thread of its own: its first connection answers once, then is reset when it is told to be, and
+/// tells when it was. The second one answers and gives what it read.
+fn resetting(address: mpsc::Sender<SocketAddr>, reset: mpsc::Receiver<()>, done: mpsc::Sender<()>) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        address.send(listener.local_addr().unwrap()).unwrap();
+        let (mut first, _) = listener.accept().await.unwrap();
+        read_head(&mut first).await.unwrap();
+        first.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        reset.recv().unwrap();
+        first.set_zero_linger().unwrap();
+        drop(first);
+        done.send(()).unwrap();
+        let (mut second, _) = listener.accept().await.unwrap();
+        read_head(&mut second).await.unwrap();
+        let body = read_text(&mut second, "5\r\nfirst\r\n6\r\nsecond\r\n0\r\n\r\n".len()).await;
+        second.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        body
+    })
+}
+
+/// Even a POST with a streamed body goes again, whole: its connection is dead before a byte was written.
+#[tokio::test]
+async fn sends_any_request_again_of_which_nothing_was_sent() {
+    let (tell_address, address) = mpsc::channel();
+    let (reset, resets) = mpsc::channel();
+    let (tell_done, done) = mpsc::channel();
+    let server = std::thread::spawn(move || resetting(tell_address, resets, tell_done));
+    let client = client(address.recv().unwrap());
+    client.fetch(get()).await;
+    assert_eq!(client.client.idle(), 1);
+
+    let mut words = ["first", "second"].into_iter();
+    let frames = futures_util::stream::poll_fn(move |_| {
+        let word = words.next();
+        if word == Some("first") {
+            // The connection is out of the pool by now, and nothing is written before the first frame.
+            reset.send(()).unwrap();
+            done.recv().unwrap();
+        }
+        std::task::Poll::Ready(word.map(data))
+    });
+    let body = Body::boxed(http_body_util::StreamBody::new(frames));
+    assert_eq!(client.fetch(request(Method::POST, body)).await.1, b"ok");
+    assert_eq!(client.dials(), 2);
+    assert_eq!(server.join().unwrap(), "5\r\nfirst\r\n6\r\nsecond\r\n0\r\n\r\n");
 }
