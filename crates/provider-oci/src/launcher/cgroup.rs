@@ -1,0 +1,305 @@
+//! Control groups, v1 and v2: found once, held as directory descriptors, then used by name.
+//!
+//! libcontainer's own handling is not used: it searches the mount table some dozen times for each container.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
+
+use crate::container::Limits;
+
+const CPU_PERIOD_US: u64 = 100_000;
+const READ_BYTES_MAX: u64 = 1024 * 1024;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CgroupError {
+    #[error("failed to read the mount table")]
+    MountTable(#[source] std::io::Error),
+    #[error("no cgroup hierarchy is mounted below /sys/fs/cgroup, mount cgroup2 there")]
+    NoHierarchy,
+    #[error("a {limit} limit needs the cgroup controller {controller}, which this host does not offer")]
+    NoController { limit: &'static str, controller: &'static str },
+    #[error("failed to {verb} cgroup {path}")]
+    Io {
+        verb: &'static str,
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cgroup {path} still holds processes after {waited_ms} ms")]
+    Busy { path: String, waited_ms: u128 },
+}
+
+/// The hierarchies of this host, each with the folder of this instance.
+#[derive(Debug)]
+pub struct Cgroups {
+    parent: String,
+    hierarchies: Vec<Hierarchy>,
+}
+
+#[derive(Debug)]
+struct Hierarchy {
+    root: OwnedFd,
+    version: Version,
+    controllers: Vec<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    V1,
+    V2,
+}
+
+/// The controllers that are worth a directory; `freezer` and `cpuacct` for idle replicas and their usage.
+const CONTROLLERS: [&str; 5] = ["memory", "cpu", "pids", "freezer", "cpuacct"];
+
+impl Cgroups {
+    /// Finds the hierarchies and makes `parent`, the folder of this instance, in each.
+    pub fn open(parent: &str) -> Result<Cgroups, CgroupError> {
+        let table = std::fs::read_to_string("/proc/self/mountinfo").map_err(CgroupError::MountTable)?;
+        let mut hierarchies: Vec<Hierarchy> = Vec::new();
+        for mount in cgroup_mounts(&table) {
+            let Ok(root) = rustix::fs::open(&mount.path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            else {
+                continue;
+            };
+            let offered = match mount.version {
+                Version::V1 => mount.controllers,
+                Version::V2 => read_at(&root, "cgroup.controllers").unwrap_or_default(),
+            };
+            let taken = |name: &str| hierarchies.iter().any(|h| h.controllers.contains(&name));
+            let offers = |name: &str| offered.split([',', ' ', '\n']).any(|word| word == name);
+            let controllers: Vec<_> = CONTROLLERS.into_iter().filter(|c| offers(c) && !taken(c)).collect();
+            if !controllers.is_empty() {
+                hierarchies.push(Hierarchy { root, version: mount.version, controllers });
+            }
+        }
+        if hierarchies.is_empty() {
+            return Err(CgroupError::NoHierarchy);
+        }
+        let cgroups = Cgroups { parent: parent.to_owned(), hierarchies };
+        cgroups.make_parent()?;
+        Ok(cgroups)
+    }
+
+    fn make_parent(&self) -> Result<(), CgroupError> {
+        for hierarchy in &self.hierarchies {
+            if hierarchy.version == Version::V2 {
+                hierarchy.delegate("cgroup.subtree_control");
+            }
+            hierarchy.make(&self.parent)?;
+            if hierarchy.version == Version::V2 {
+                hierarchy.delegate(&format!("{}/cgroup.subtree_control", self.parent));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the container's cgroups with their limits, except the one on cpu: see [`Cgroups::limit_cpu`].
+    pub fn create(&self, id: &str, limits: &Limits) -> Result<(), CgroupError> {
+        for hierarchy in &self.hierarchies {
+            hierarchy.make(&self.path(id))?;
+        }
+        if let Some(bytes) = limits.memory_bytes {
+            let hierarchy = self.with("memory", "memory")?;
+            let bytes = bytes.to_string();
+            match hierarchy.version {
+                Version::V1 => {
+                    hierarchy.write(&self.path(id), "memory.limit_in_bytes", &bytes)?;
+                    // Absent where the kernel does not account swap.
+                    let _ = hierarchy.write(&self.path(id), "memory.memsw.limit_in_bytes", &bytes);
+                }
+                Version::V2 => {
+                    hierarchy.write(&self.path(id), "memory.max", &bytes)?;
+                    let _ = hierarchy.write(&self.path(id), "memory.swap.max", "0");
+                    let _ = hierarchy.write(&self.path(id), "memory.oom.group", "1");
+                }
+            }
+        }
+        let hierarchy = self.with("process", "pids")?;
+        hierarchy.write(&self.path(id), "pids.max", &limits.pids_max.to_string())
+    }
+
+    /// Moves the calling process, and so everything it forks from here on, into the container's cgroups.
+    pub fn join(&self, id: &str) -> Result<(), CgroupError> {
+        self.hierarchies.iter().try_for_each(|h| h.write(&self.path(id), "cgroup.procs", "0"))
+    }
+
+    /// Apart from the other limits, so that a small share of a core does not slow the container's own set-up.
+    pub fn limit_cpu(&self, id: &str, limits: &Limits) -> Result<(), CgroupError> {
+        let Some(millis) = limits.cpu_millis else { return Ok(()) };
+        let hierarchy = self.with("cpu", "cpu")?;
+        let quota = millis * CPU_PERIOD_US / 1000;
+        match hierarchy.version {
+            Version::V1 => {
+                hierarchy.write(&self.path(id), "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
+                hierarchy.write(&self.path(id), "cpu.cfs_quota_us", &quota.to_string())
+            }
+            Version::V2 => hierarchy.write(&self.path(id), "cpu.max", &format!("{quota} {CPU_PERIOD_US}")),
+        }
+    }
+
+    /// Whether the kernel killed something of the container at its memory limit.
+    pub fn was_out_of_memory(&self, id: &str) -> bool {
+        let Ok(hierarchy) = self.with("memory", "memory") else { return false };
+        let file = match hierarchy.version {
+            Version::V1 => "memory.oom_control",
+            Version::V2 => "memory.events",
+        };
+        let text = read_at(&hierarchy.root, &format!("{}/{file}", self.path(id))).unwrap_or_default();
+        text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count.trim() != "0"))
+    }
+
+    /// Every container of this instance that has a cgroup left.
+    pub fn ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self.hierarchies.iter().flat_map(|h| h.children(&self.parent)).collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+
+    /// Kills what is in the container's cgroups, then removes them.
+    pub fn remove(&self, id: &str, patience: Duration) -> Result<(), CgroupError> {
+        let begun = Instant::now();
+        let path = self.path(id);
+        let mut pause = Duration::from_micros(200);
+        for hierarchy in &self.hierarchies {
+            loop {
+                match rustix::fs::unlinkat(&hierarchy.root, &path, AtFlags::REMOVEDIR) {
+                    Ok(()) | Err(Errno::NOENT) => break,
+                    Err(Errno::BUSY) if begun.elapsed() < patience => hierarchy.kill_all(&path),
+                    Err(Errno::BUSY) => {
+                        return Err(CgroupError::Busy { path, waited_ms: begun.elapsed().as_millis() });
+                    }
+                    Err(errno) => return Err(io("remove", &path, errno)),
+                }
+                // A cgroup is busy until its last process is reaped, and the kernel tells nobody on v1.
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(20));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the folder of this instance, if nothing is in it.
+    pub fn remove_parent(&self) {
+        for hierarchy in &self.hierarchies {
+            let _ = rustix::fs::unlinkat(&hierarchy.root, &self.parent, AtFlags::REMOVEDIR);
+        }
+    }
+
+    fn with(&self, limit: &'static str, controller: &'static str) -> Result<&Hierarchy, CgroupError> {
+        let found = self.hierarchies.iter().find(|h| h.controllers.contains(&controller));
+        found.ok_or(CgroupError::NoController { limit, controller })
+    }
+
+    fn path(&self, id: &str) -> String {
+        format!("{}/{id}", self.parent)
+    }
+}
+
+impl Hierarchy {
+    /// Lets children have the controllers. Another manager may have done so, or may forbid it: a limit tells then.
+    fn delegate(&self, file: &str) {
+        for controller in &self.controllers {
+            let _ = write_at(&self.root, file, &format!("+{controller}"));
+        }
+    }
+
+    fn make(&self, path: &str) -> Result<(), CgroupError> {
+        match rustix::fs::mkdirat(&self.root, path, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(errno) => Err(io("create", path, errno)),
+        }
+    }
+
+    fn write(&self, path: &str, file: &str, text: &str) -> Result<(), CgroupError> {
+        let path = format!("{path}/{file}");
+        write_at(&self.root, &path, text).map_err(|source| CgroupError::Io { verb: "write", path, source })
+    }
+
+    fn kill_all(&self, path: &str) {
+        let procs = read_at(&self.root, &format!("{path}/cgroup.procs")).unwrap_or_default();
+        for pid in procs.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+    }
+
+    fn children(&self, path: &str) -> Vec<String> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(dir) = rustix::fs::openat(&self.root, path, flags, Mode::empty()) else { return Vec::new() };
+        let Ok(entries) = rustix::fs::Dir::read_from(&dir) else { return Vec::new() };
+        entries
+            .flatten()
+            .filter(|entry| entry.file_type() == rustix::fs::FileType::Directory)
+            .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned))
+            .filter(|name| name != "." && name != "..")
+            .collect()
+    }
+}
+
+struct CgroupMount {
+    path: String,
+    version: Version,
+    controllers: String,
+}
+
+/// Lines of `proc_pid_mountinfo(5)`: `36 35 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu`; v1 comes first,
+/// since where both are mounted a controller belongs to v1.
+fn cgroup_mounts(table: &str) -> Vec<CgroupMount> {
+    let parse = |line: &str| {
+        let (left, right) = line.split_once(" - ")?;
+        let path = left.split(' ').nth(4)?.to_owned();
+        let mut right = right.split(' ');
+        let version = match right.next()? {
+            "cgroup" => Version::V1,
+            "cgroup2" => Version::V2,
+            _ => return None,
+        };
+        let controllers = right.nth(1).unwrap_or_default().to_owned();
+        Some(CgroupMount { path, version, controllers })
+    };
+    let mut mounts: Vec<_> = table.lines().filter_map(parse).collect();
+    mounts.sort_by_key(|mount| mount.version == Version::V2);
+    mounts
+}
+
+fn read_at(dir: &OwnedFd, path: &str) -> std::io::Result<String> {
+    let fd = rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = String::new();
+    File::from(fd).take(READ_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn write_at(dir: &OwnedFd, path: &str, text: &str) -> std::io::Result<()> {
+    let fd = rustix::fs::openat(dir, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    File::from(fd).write_all(text.as_bytes())
+}
+
+fn io(verb: &'static str, path: &str, errno: Errno) -> CgroupError {
+    CgroupError::Io { verb, path: path.to_owned(), source: errno.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_of_both_versions_are_found_v1_first() {
+        let table = "29 23 0:26 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n\
+                     30 23 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+                     31 23 0:28 / / rw - ext4 /dev/vda rw\n";
+        let found: Vec<_> =
+            cgroup_mounts(table).into_iter().map(|m| (m.path, m.version, m.controllers)).collect();
+        let expected = [
+            ("/sys/fs/cgroup/cpu,cpuacct".to_owned(), Version::V1, "rw,cpu,cpuacct".to_owned()),
+            ("/sys/fs/cgroup/unified".to_owned(), Version::V2, "rw".to_owned()),
+        ];
+        assert_eq!(found, expected);
+    }
+}
