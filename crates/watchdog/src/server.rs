@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::StartError;
@@ -20,10 +20,10 @@ use crate::shutdown::{self, StopSignals};
 
 /// Idle ones are closed after `read_timeout`; past this number new ones wait in the kernel's queue.
 const CONNECTIONS_MAX: u32 = 4096;
+const BACKLOG: u32 = 1024;
 
 pub async fn run(config: Config, log: Log) -> Result<(), StartError> {
-    let listener =
-        listen(config.port).await.map_err(|source| StartError::Listen { port: config.port, source })?;
+    let listener = listen(config.port).map_err(|source| StartError::Listen { port: config.port, source })?;
     let health = Health::prepare(config.suppress_lock)?;
     let reaper = Reaper::start().map_err(StartError::Signals)?;
     let stop = StopSignals::new().map_err(StartError::Signals)?;
@@ -150,13 +150,21 @@ fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
 }
 
-async fn listen(port: u16) -> std::io::Result<TcpListener> {
-    match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
+/// Both families where there are two.
+fn listen(port: u16) -> std::io::Result<TcpListener> {
+    match listen_on(TcpSocket::new_v6(), (Ipv6Addr::UNSPECIFIED, port).into()) {
         Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => {
-            TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await
+            listen_on(TcpSocket::new_v4(), (Ipv4Addr::UNSPECIFIED, port).into())
         }
         bound => bound,
     }
+}
+
+fn listen_on(socket: std::io::Result<TcpSocket>, address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = socket?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The server process of mode http; the forking modes have none.

@@ -26,6 +26,9 @@ use forward::ForwardError;
 use headers::Passage;
 use pool::{Lease, Pool};
 
+/// A small server is up by then.
+const EAGER: Duration = Duration::from_millis(20);
+
 pub struct Http {
     pool: Arc<Pool>,
     buffer_body: bool,
@@ -58,10 +61,14 @@ impl Http {
                 self.open.send_replace(true);
                 return;
             }
-            // A cold start waits for this; a function that is still not there later has other worries.
             let waited = began.elapsed();
-            sleep(if waited < Duration::from_secs(2) { Duration::from_millis(1) } else { waited / 200 })
-                .await;
+            if waited < EAGER {
+                // Every cold start waits for this, and the runtime's clock knows no step below a millisecond.
+                std::thread::sleep(Duration::from_micros(200));
+                tokio::task::yield_now().await;
+            } else {
+                sleep((waited / 200).max(Duration::from_millis(1))).await;
+            }
         }
     }
 
