@@ -70,6 +70,9 @@ pub enum InvokeError {
     /// It exists, but nothing can take the call, and nothing came up in time.
     #[error("no endpoints available for {0}")]
     NoEndpoints(FunctionId),
+    /// The platform answers as many calls as it may at once.
+    #[error("too many calls at once; try again")]
+    Overloaded,
     /// Nothing was sent: the call comes back and may go to another replica.
     #[error("failed to connect to {function}")]
     Connect {

@@ -1,0 +1,109 @@
+//! The body of an answer, with what must live as long as it streams.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use provider::{Body, BoxError, InFlight};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::invoke::Permit;
+use crate::metrics::Observation;
+
+/// Ends its call when it ends, fails, or is dropped because the client went away.
+pub(crate) struct Answer {
+    body: Body,
+    streaming: Option<Streaming>,
+}
+
+/// Why an answer was cut off after its head.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokenOff {
+    #[error("the function's answer broke off")]
+    Function(#[source] BoxError),
+    #[error("the function sent nothing for {0:?}")]
+    Silence(Duration),
+}
+
+/// What a call holds until its answer is through.
+struct Streaming {
+    idle_timeout: Duration,
+    /// Made when the body is first waited for; most answers are there with their head.
+    deadline: Option<Pin<Box<Sleep>>>,
+    _permit: Permit,
+    _in_flight: InFlight,
+    _observation: Observation,
+}
+
+impl Answer {
+    pub fn streaming(
+        body: Body,
+        idle_timeout: Duration,
+        (permit, in_flight, observation): (Permit, InFlight, Observation),
+    ) -> Self {
+        let streaming = Streaming {
+            idle_timeout,
+            deadline: None,
+            _permit: permit,
+            _in_flight: in_flight,
+            _observation: observation,
+        };
+        Self { body, streaming: Some(streaming) }
+    }
+}
+
+impl From<Body> for Answer {
+    fn from(body: Body) -> Self {
+        Self { body, streaming: None }
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let answer = self.get_mut();
+        let polled = Pin::new(&mut answer.body).poll_frame(cx).map_err(BrokenOff::Function);
+        let Some(streaming) = &mut answer.streaming else { return polled };
+        match polled {
+            Poll::Ready(Some(Ok(_))) => streaming.heard(),
+            Poll::Pending if !streaming.is_overdue(cx) => {}
+            Poll::Pending => {
+                let silence = streaming.idle_timeout;
+                *answer = Self::from(Body::Empty);
+                return Poll::Ready(Some(Err(BrokenOff::Silence(silence))));
+            }
+            Poll::Ready(Some(Err(_)) | None) => answer.streaming = None,
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Streaming {
+    fn heard(&mut self) {
+        if let Some(deadline) = &mut self.deadline {
+            deadline.as_mut().reset(Instant::now() + self.idle_timeout);
+        }
+    }
+
+    fn is_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        let idle_timeout = self.idle_timeout;
+        let deadline =
+            self.deadline.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle_timeout)));
+        deadline.as_mut().poll(cx).is_ready()
+    }
+}

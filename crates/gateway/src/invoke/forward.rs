@@ -1,0 +1,42 @@
+//! Forward: one replica gets the call, within its time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::USER_AGENT;
+use http::{HeaderValue, Response};
+use provider::{Body, Call, Endpoint, InFlight, InvokeError};
+use tokio::time::timeout;
+
+use crate::Config;
+
+/// An answer whose body may still be on its way, and the replica's count of it.
+pub(super) type Answered = (Response<Body>, InFlight);
+
+pub(super) struct Forward {
+    user_agent: HeaderValue,
+    timeout: Duration,
+}
+
+impl Forward {
+    pub fn new(config: &Config) -> Self {
+        let user_agent = HeaderValue::from_str(&format!("minke-gateway/{}", config.version.release));
+        Self {
+            user_agent: user_agent.unwrap_or(HeaderValue::from_static("minke-gateway")),
+            timeout: config.upstream_timeout,
+        }
+    }
+
+    /// How long the head may take, and each silence of the body.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub async fn send(&self, endpoint: &Arc<Endpoint>, mut call: Call) -> Result<Answered, InvokeError> {
+        call.request.headers_mut().entry(USER_AGENT).or_insert_with(|| self.user_agent.clone());
+        let in_flight = endpoint.begin();
+        let answer = timeout(self.timeout, endpoint.invoke(call)).await;
+        let response = answer.map_err(|_| InvokeError::Timeout(self.timeout))??;
+        Ok((response, in_flight))
+    }
+}

@@ -1,0 +1,95 @@
+//! Look up: function to route, from memory; the provider is asked only about functions that the table does not hold.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use model::FunctionId;
+use provider::{InvokeError, Provider, ProviderError, Route, RouteTable};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::flight::{Flights, NoFlight};
+
+/// How long a function that was not found is not asked for again, and how many such names are remembered.
+const ABSENT_FOR: Duration = Duration::from_millis(500);
+const ABSENT_MAX: usize = 4096;
+/// Names asked for at once.
+const QUESTIONS_MAX: usize = 64;
+
+type Found = Result<Option<Arc<Route>>, Arc<ProviderError>>;
+
+pub(super) struct Lookup {
+    provider: Arc<dyn Provider>,
+    routes: Arc<RouteTable>,
+    questions: Flights<FunctionId, Found>,
+    absent: Mutex<HashMap<FunctionId, Instant>>,
+}
+
+impl Lookup {
+    pub fn new(provider: Arc<dyn Provider>, tasks: TaskTracker) -> Self {
+        let routes = provider.routes();
+        Self { provider, routes, questions: Flights::new(QUESTIONS_MAX, tasks), absent: Mutex::default() }
+    }
+
+    pub async fn find(&self, id: &FunctionId) -> Result<Arc<Route>, InvokeError> {
+        match self.routes.get(id) {
+            Some(route) => Ok(route),
+            None => self.ask(id).await,
+        }
+    }
+
+    /// The function has just been made: it may be asked for at once.
+    pub fn expect(&self, id: &FunctionId) {
+        self.absent().remove(id);
+    }
+
+    async fn ask(&self, id: &FunctionId) -> Result<Arc<Route>, InvokeError> {
+        if self.absent().get(id).is_some_and(|since| since.elapsed() < ABSENT_FOR) {
+            return Err(InvokeError::NotFound(id.clone()));
+        }
+        let resolve = || {
+            let (provider, id) = (Arc::clone(&self.provider), id.clone());
+            async move { provider.resolve(&id).await.map_err(Arc::new) }
+        };
+        match self.questions.join(id, resolve).await {
+            Ok(Ok(Some(route))) => Ok(route),
+            Ok(Ok(None)) => {
+                self.remember_absent(id);
+                Err(InvokeError::NotFound(id.clone()))
+            }
+            Ok(Err(error)) => Err(shared("look the function up", &error)),
+            Err(NoFlight::TooMany) => Err(InvokeError::Overloaded),
+            Err(NoFlight::Lost) => Err(lost("look the function up")),
+        }
+    }
+
+    fn remember_absent(&self, id: &FunctionId) {
+        let mut absent = self.absent();
+        if absent.len() >= ABSENT_MAX {
+            absent.retain(|_, since| since.elapsed() < ABSENT_FOR);
+        }
+        if absent.len() < ABSENT_MAX {
+            absent.insert(id.clone(), Instant::now());
+        }
+    }
+
+    fn absent(&self) -> MutexGuard<'_, HashMap<FunctionId, Instant>> {
+        self.absent.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// One failure told to each who waited for it.
+pub(super) fn shared(operation: &str, error: &Arc<ProviderError>) -> InvokeError {
+    let source = Some(error.chain().into());
+    InvokeError::Provider(match **error {
+        ProviderError::Unavailable { .. } => {
+            ProviderError::Unavailable { what: "the provider".into(), source }
+        }
+        _ => ProviderError::backend(operation, error.chain()),
+    })
+}
+
+pub(super) fn lost(operation: &str) -> InvokeError {
+    InvokeError::Provider(ProviderError::backend(operation, "it was given up"))
+}
