@@ -21,7 +21,7 @@ pub enum ImageError {
         image.registry()
     )]
     Unauthorized { image: ImageRef },
-    #[error("cannot reach registry {} for {image}; check the host name, the network and any proxy", image.registry())]
+    #[error("cannot reach registry {} for {image}; check the host name, the network and any proxy; one that speaks plain HTTP has to be listed as insecure", image.registry())]
     Unreachable {
         image: ImageRef,
         #[source]

@@ -7,6 +7,7 @@ mod image;
 mod import;
 mod limits;
 mod manifest;
+mod pull;
 mod store;
 mod unpack;
 
@@ -15,5 +16,6 @@ pub use image::{Image, ImageEntry};
 pub use import::ImportOptions;
 pub use limits::Limits;
 pub use model::image::{Digest, ImageRef, ImageRefError};
+pub use pull::{Progress, ProgressFn, PullOptions, PullReport, Pulled, docker_config_path};
 pub use store::{RemoveReport, Store, SweepReport};
 pub use unpack::{Problem, UnpackError};

@@ -4,4 +4,6 @@
 mod fixture;
 mod hostile;
 mod import;
+mod pull;
+mod registry;
 mod store;
