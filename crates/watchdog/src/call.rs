@@ -19,7 +19,7 @@ use crate::health::Health;
 use crate::limit::{Gauge, Slot};
 use crate::log::{Access, Log};
 use crate::mode::{self, Context, Mode};
-use crate::process::percent_decode;
+use crate::process::is_well_encoded;
 
 /// Everything that a call can reach.
 pub struct Watchdog {
@@ -45,7 +45,7 @@ impl Watchdog {
         let response = match request.uri().path() {
             "/_/health" => self.health(request.method()),
             "/_/ready" => self.ready(&request, &context).await,
-            path if percent_decode(path).is_none() => mode::text(StatusCode::BAD_REQUEST, "400 Bad Request"),
+            path if !is_well_encoded(path) => mode::text(StatusCode::BAD_REQUEST, "400 Bad Request"),
             _ => match self.calls.enter() {
                 None => self.too_many(),
                 Some(slot) => {

@@ -1,6 +1,6 @@
 //! What fwatchdog and its function say: to stdout and stderr, through one writer thread.
 //!
-//! A reader of our output that stands still must not stand the function still: the event loop never writes by itself.
+//! A reader of our output that stands still must not stand the calls still: the event loop never writes by itself.
 //! The function's lines wait for room; the watchdog's own are dropped and counted when there is none.
 
 mod access;

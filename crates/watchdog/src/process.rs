@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::limit::Slot;
 
-pub use environment::{EnvironmentError, Variables, from_request, percent_decode};
+pub use environment::{EnvironmentError, Variables, from_request, is_well_encoded};
 pub use exit::Exit;
 pub use reaper::Reaper;
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::{Log, Stream, clock};
 
+/// A caller's path may be a megabyte; its line is not.
+const PATH_MAX: usize = 1024;
+
 /// What is known of a call at its end.
 pub struct Access<'a> {
     pub method: &'a http::Method,
@@ -32,7 +35,7 @@ impl Log {
 
 impl fmt::Display for Access<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} - ", self.method, self.path)?;
+        write!(f, "{} {:.PATH_MAX$} - ", self.method, self.path)?;
         match self.status {
             None => f.write_str("closed by the caller")?,
             Some(status) if self.long => write!(f, "{status}")?,

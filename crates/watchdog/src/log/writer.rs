@@ -10,6 +10,7 @@ use super::Stream;
 
 /// Each buffer takes one more line while below this.
 const BUFFER_MAX: usize = 256 * 1024;
+const GATHER: Duration = Duration::from_millis(1);
 const FINISH_MAX: Duration = Duration::from_secs(1);
 
 pub struct Writer {
@@ -113,6 +114,10 @@ impl Writer {
                 pending = self.filled.wait(pending).unwrap_or_else(PoisonError::into_inner);
             }
             pending.writing = true;
+            drop(pending);
+            // Waking for each line costs a busy function more than the lines do.
+            std::thread::sleep(GATHER);
+            let mut pending = self.lock();
             std::mem::swap(&mut stdout, &mut pending.stdout);
             std::mem::swap(&mut stderr, &mut pending.stderr);
             if std::mem::take(&mut pending.dropped) > 0 {

@@ -1,12 +1,11 @@
 //! One process a request, everything held: the whole body in, the whole output out, a failure is always a 500.
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
+use tokio::time::Instant;
 
 use super::{Context, Forking, refuse_environment, set_duration, streaming::until, text};
 use crate::body::{BodyError, Output, RequestBody, WHOLE_MAX};
@@ -62,7 +61,7 @@ async fn run(
 ) -> Result<Bytes, Failure> {
     let child = process::spawn(&forking.reaper, &forking.command, variables, context.slot.clone())?;
     tokio::spawn(forking.log.clone().relay(child.stderr, Stream::Stderr));
-    let deadline = forking.exec_timeout.map(|limit: Duration| context.started + limit);
+    let deadline = forking.exec_timeout.map(|limit| Instant::now() + limit);
     let mut running = child.running;
     let finished = until(deadline, exchange(input, child.stdin, child.stdout, &mut running)).await;
     let (output, exit) = finished.ok_or(Failure::Timeout)??;

@@ -67,8 +67,15 @@ fn variable(name: &HeaderName) -> String {
     text
 }
 
+/// Whether each `%` has its two hexadecimal digits.
+pub fn is_well_encoded(path: &str) -> bool {
+    let mut parts = path.split('%');
+    parts.next();
+    parts.all(|part| part.len() >= 2 && part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// `None` for a `%` without two hexadecimal digits.
-pub fn percent_decode(path: &str) -> Option<Vec<u8>> {
+fn percent_decode(path: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
@@ -122,6 +129,13 @@ mod tests {
         let seen =
             variables(http::Request::get("/").header("query", "x").header("path", "/y")).expect("variables");
         assert_eq!((seen.get("Http_Query"), seen["Http_Path"].to_str()), (None, Some("/")));
+    }
+
+    #[test]
+    fn encodings_are_checked_as_they_are_decoded() {
+        for path in ["/", "/%20", "/%2", "/%", "/%zz", "/%2%20", "/%41%zz", "/a%c3%a9", "/%2\u{e9}"] {
+            assert_eq!(is_well_encoded(path), percent_decode(path).is_some(), "{path}");
+        }
     }
 
     #[test]

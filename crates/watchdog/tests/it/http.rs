@@ -105,6 +105,62 @@ fn a_slow_function_is_a_504_in_time() {
 }
 
 #[test]
+fn the_504_comes_even_when_write_timeout_is_the_same() {
+    let upstream = Upstream::start(|_, _| {
+        std::thread::park();
+        false
+    });
+    let watchdog = upstream.watchdog(&[("exec_timeout", "300ms"), ("write_timeout", "300ms")]);
+    for _ in 0..5 {
+        assert_eq!(watchdog.get("/").status, 504);
+    }
+    let watchdog =
+        Watchdog::start(&[("fprocess", "sleep 1000"), ("exec_timeout", "300ms"), ("write_timeout", "300ms")]);
+    for _ in 0..5 {
+        assert_eq!(watchdog.get("/").status, 504);
+    }
+}
+
+#[test]
+fn a_request_framed_twice_reaches_the_function_framed_once() {
+    let upstream = Upstream::fixed(OK);
+    let watchdog = upstream.watchdog(&[]);
+    for heads in [
+        "Content-Length: 30\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 30",
+    ] {
+        let mut connection = watchdog.open();
+        connection.write(&format!("POST / HTTP/1.1\r\nHost: a\r\n{heads}\r\n\r\n3\r\nabc\r\n0\r\n\r\n"));
+        match connection.reply(false).expect("reply").status {
+            200 => {
+                let seen = upstream.seen();
+                assert_eq!((seen.header("content-length"), seen.body.as_slice()), (None, &b"abc"[..]));
+            }
+            status => assert_eq!(status, 400),
+        }
+    }
+}
+
+#[test]
+fn odd_requests_have_clear_answers() {
+    let upstream = Upstream::fixed(OK);
+    let http = upstream.watchdog(&[]);
+    assert_eq!(http.send("OPTIONS", "*", &[], b"").status, 200);
+    assert_eq!(upstream.seen().line, "OPTIONS * HTTP/1.1");
+    assert_eq!(http.get("http://other.test/p?q").status, 200);
+    assert_eq!(upstream.seen().line, "GET /p?q HTTP/1.1");
+    assert_eq!(http.send("CONNECT", "a:1", &[], b"").status, 405);
+    assert_eq!(http.send("GET", "/", &[("X-Long", &"x".repeat(2 << 20))], b"").status, 431);
+    let many: Vec<_> = (0..400).map(|number| (format!("X-{number}"), "v")).collect();
+    let many: Vec<_> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    assert_eq!(http.send("GET", "/", &many, b"").status, 200);
+    let forking = Watchdog::start(&[("fprocess", "cat")]);
+    for (method, target) in [("OPTIONS", "*"), ("CONNECT", "a:1"), ("PURGE", "//x/../y")] {
+        assert_eq!(forking.send(method, target, &[], b"").status, 200, "{method}");
+    }
+}
+
+#[test]
 fn a_function_that_is_down_is_a_500() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("port");
     let url = format!("http://{}", listener.local_addr().expect("address"));

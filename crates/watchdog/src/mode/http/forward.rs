@@ -72,7 +72,9 @@ impl Http {
         if !headers.contains_key(HOST) {
             headers.insert(HOST, self.pool.upstream.host_header.clone());
         }
-        if !headers.contains_key(CONTENT_LENGTH) && !body.is_end_stream() {
+        if body.size_hint().exact().is_none() {
+            // One framing alone reaches the function.
+            headers.remove(CONTENT_LENGTH);
             if self.buffer_body {
                 let whole = body.collect().await?;
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
@@ -136,6 +138,9 @@ fn replica(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 fn answer(response: Response<Incoming>, lease: Lease) -> Response<Output> {
     let (mut head, incoming) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
+    if incoming.size_hint().exact().is_none() {
+        head.headers.remove(CONTENT_LENGTH);
+    }
     let mut response = Response::new(Output::Upstream(UpstreamBody { incoming, lease: Some(lease) }));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;

@@ -12,6 +12,7 @@ use crate::body::RequestBody;
 use crate::config::UpstreamUrl;
 
 const IDLE_MAX: usize = 100;
+const HEADERS_MAX: usize = 512;
 const IDLE_TIME_MAX: Duration = Duration::from_secs(1);
 
 pub struct Pool {
@@ -60,8 +61,11 @@ impl Pool {
 
     pub async fn connect(&self) -> Result<SendRequest<RequestBody>, ConnectError> {
         let stream = self.upstream.connect().await?;
-        let (sender, connection) =
-            Builder::new().title_case_headers(true).handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) = Builder::new()
+            .title_case_headers(true)
+            .max_headers(HEADERS_MAX)
+            .handshake(TokioIo::new(stream))
+            .await?;
         // Its errors reach the call that uses it; it ends when its sender is dropped.
         tokio::spawn(connection.with_upgrades());
         Ok(sender)
