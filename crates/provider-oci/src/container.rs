@@ -11,7 +11,7 @@ const STRING_BYTES_MAX: usize = 128 * 1024 - 1;
 /// Arguments and environment together; `execve(2)` allows a quarter of the stack limit, 2 MiB by default.
 const STRINGS_BYTES_MAX: usize = 1024 * 1024;
 const LAYERS_MAX: usize = 128;
-const ID_BYTES_MAX: usize = 128;
+const ID_BYTES_MAX: usize = 160;
 /// `sethostname(2)`: 64 bytes.
 const HOSTNAME_BYTES_MAX: usize = 64;
 /// Under this the process that sets the container up is killed before the function's own starts.
@@ -21,7 +21,7 @@ const CPU_MILLIS_MIN: u64 = 10;
 /// One container, as the launcher needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerSpec {
-    /// Names the cgroup and the folders: lower-case letters, digits, `-` and `.`, at most 128 bytes.
+    /// Names the cgroup and the folders: lower-case letters, digits, `-` and `.`, at most 160 bytes.
     pub id: String,
     /// Unpacked layers, lowest first.
     pub layers: Vec<PathBuf>,
@@ -55,7 +55,7 @@ impl Default for Limits {
 /// Why a container cannot be what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContainerSpecError {
-    #[error("container id {0:?} must be 1 to 128 lower-case letters, digits, '-' or '.'")]
+    #[error("container id {0:?} must be 1 to 160 lower-case letters, digits, '-' or '.'")]
     Id(String),
     #[error("image has {0} layers, the most is {LAYERS_MAX}")]
     Layers(usize),

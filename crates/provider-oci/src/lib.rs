@@ -1,7 +1,285 @@
 //! Functions in containers on this host, with no daemon.
 //!
-//! The platform's process never makes a container itself: a [launcher] does, a process of the same binary. What the
-//! launcher is told is a [`container::ContainerSpec`]; what a function is, this crate's provider knows.
+//! The platform's process never makes a container itself: a [launcher] does, a process of the same binary, for which
+//! `main` must call [`launcher::main_if_child`] first. What is wished for is on disk before it is done; a keeper for
+//! each function makes it so, and makes it so again after a crash of whatever part.
 
 pub mod container;
+mod delete;
+mod deploy;
+mod error;
+mod health;
+mod host;
+mod images;
+mod keeper;
 pub mod launcher;
+mod list;
+mod logs;
+mod network;
+mod replica;
+mod scale;
+mod state;
+mod translate;
+mod update;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::{FunctionId, FunctionSpec, FunctionStatus, Namespace, ProviderInfo, VersionInfo};
+use provider::{Provider, ProviderError, RouteTable};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use error::OciError;
+pub use health::PATH_ANNOTATION;
+pub use images::Images;
+
+use health::Probe;
+use host::Host;
+use keeper::{Keeper, Plan};
+use launcher::LauncherConfig;
+use state::{State, Wish};
+
+/// What the provider is given.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Locked by one platform at a time.
+    pub data_dir: PathBuf,
+    /// Where all functions live.
+    pub namespace: Namespace,
+    /// How long a replica may take to answer its calls, and then to end, before it is killed.
+    pub grace: Duration,
+}
+
+/// The provider. Its replicas end with [`Oci::shutdown`], and are killed when it is dropped.
+#[derive(Clone)]
+pub struct Oci {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    namespace: Namespace,
+    state: State,
+    images: Arc<dyn Images>,
+    host: Arc<Host>,
+    routes: Arc<RouteTable>,
+    functions: Mutex<BTreeMap<FunctionId, Function>>,
+    /// Changes of one function happen one after another; waiting for an image holds up no other function.
+    turns: Mutex<BTreeMap<FunctionId, Arc<tokio::sync::Mutex<()>>>>,
+    end: CancellationToken,
+}
+
+/// A function that exists: its plan, and the keeper that follows it.
+struct Function {
+    plan: watch::Sender<Plan>,
+    end: CancellationToken,
+    /// Comes when the keeper publishes no more.
+    quiet: CancellationToken,
+}
+
+impl Oci {
+    /// Removes what an earlier platform left, then brings up what is wished.
+    pub async fn connect(config: Config, images: Arc<dyn Images>) -> Result<Oci, OciError> {
+        let data_dir = config.data_dir.clone();
+        let state = blocking(move || State::open(&data_dir)).await??;
+        let launcher = LauncherConfig {
+            folder: config.data_dir.join("containers"),
+            cgroup: format!("minke-{}", state.instance()),
+        };
+        let wishes = state.load()?;
+        let host = Host::connect(launcher, config.grace).await?;
+        let inner = Inner {
+            namespace: config.namespace,
+            state,
+            images,
+            host: Arc::new(host),
+            routes: Arc::new(RouteTable::new()),
+            functions: Mutex::default(),
+            turns: Mutex::default(),
+            end: CancellationToken::new(),
+        };
+        let oci = Oci { inner: Arc::new(inner) };
+        for wish in wishes {
+            oci.inner.routes.publish(keeper::route(&wish, Vec::new()));
+            oci.inner.restore(wish).await;
+        }
+        Ok(oci)
+    }
+
+    /// Lets every replica answer its calls and ends it. What is wished for stays, for the next start.
+    pub async fn shutdown(&self) {
+        self.inner.end.cancel();
+        self.inner.host.tasks.close();
+        self.inner.host.tasks.wait().await;
+        self.inner.host.close().await;
+    }
+
+    /// Lets `change` finish even if whoever asked for it is gone, one change of a function at a time.
+    async fn change<F, Change>(&self, id: &FunctionId, change: Change) -> Result<(), ProviderError>
+    where
+        F: Future<Output = Result<(), ProviderError>> + Send + 'static,
+        Change: FnOnce(Arc<Inner>) -> F + Send + 'static,
+    {
+        let (inner, id) = (Arc::clone(&self.inner), id.clone());
+        let changed = tokio::spawn(async move {
+            let turn = inner.turn(&id);
+            let changed = {
+                let _turn = turn.lock().await;
+                if inner.end.is_cancelled() {
+                    return Err(ProviderError::Unavailable { what: "the platform".to_owned(), source: None });
+                }
+                change(Arc::clone(&inner)).await
+            };
+            inner.end_turn(&id, turn);
+            changed
+        });
+        changed.await.unwrap_or_else(|error| Err(ProviderError::backend("finish the change", error)))
+    }
+}
+
+impl Inner {
+    fn functions(&self) -> MutexGuard<'_, BTreeMap<FunctionId, Function>> {
+        self.functions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self, id: &FunctionId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(id.clone()).or_default())
+    }
+
+    /// Forgets the lock of a function that nobody else waits for: names come and go.
+    fn end_turn(&self, id: &FunctionId, turn: Arc<tokio::sync::Mutex<()>>) {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        // The table's and ours.
+        if Arc::strong_count(&turn) == 2 {
+            turns.remove(id);
+        }
+    }
+
+    fn check_namespace(&self, namespace: &Namespace) -> Result<(), ProviderError> {
+        if *namespace == self.namespace {
+            return Ok(());
+        }
+        let text = format!("namespace {namespace} does not exist; functions live in {}", self.namespace);
+        Err(ProviderError::Invalid(text))
+    }
+
+    /// The plan of a function that exists.
+    fn plan(&self, id: &FunctionId) -> Result<Plan, ProviderError> {
+        let functions = self.functions();
+        let function = functions.get(id).ok_or_else(|| ProviderError::function_not_found(id))?;
+        Ok(function.plan.borrow().clone())
+    }
+
+    /// All that can be said against a spec, before anything is changed.
+    async fn prepare(&self, spec: &FunctionSpec) -> Result<(image::Image, Probe), ProviderError> {
+        self.check_namespace(&spec.id.namespace)?;
+        let spec = spec.clone().validate().map_err(|error| ProviderError::Invalid(error.to_string()))?;
+        if let Some(secret) = spec.secrets.first() {
+            return Err(ProviderError::Invalid(format!("secret {secret} is not found, create it first")));
+        }
+        let probe = Probe::of(&spec).map_err(ProviderError::Invalid)?;
+        let image = self.images.find(&spec.image).await.map_err(error::image)?;
+        translate::container(&spec.id.to_string(), &spec, &image)
+            .map_err(|error| ProviderError::Invalid(error.to_string()))?;
+        Ok((image, probe))
+    }
+
+    /// Makes the wish durable.
+    async fn save(self: &Arc<Self>, wish: &Wish) -> Result<(), ProviderError> {
+        let (inner, wish) = (Arc::clone(self), wish.clone());
+        let name = wish.spec.id.to_string();
+        let saved = blocking(move || inner.state.save(&wish)).await;
+        saved
+            .and_then(|saved| Ok(saved?))
+            .map_err(|error| ProviderError::backend(format!("save {name}"), error))
+    }
+
+    fn keep(&self, plan: Plan) {
+        let id = plan.wish.spec.id.clone();
+        let end = self.end.child_token();
+        self.routes.publish(keeper::route(&plan.wish, Vec::new()));
+        let (plan, follow) = watch::channel(plan);
+        let quiet = CancellationToken::new();
+        let keeper = Keeper::new(Arc::clone(&self.host), Arc::clone(&self.routes), follow, end.clone());
+        self.host.tasks.spawn(keeper.run(quiet.clone().drop_guard()));
+        self.functions().insert(id, Function { plan, end, quiet });
+    }
+
+    /// Takes up a wish from disk. One whose image is lost stays a wish, and is not run.
+    async fn restore(&self, wish: Wish) {
+        let image = self.images.find_again(&wish.spec.image, &wish.digest).await;
+        match (image, Probe::of(&wish.spec)) {
+            (Ok(image), Ok(probe)) => self.keep(Plan { wish, image, probe }),
+            (Err(error), _) => {
+                tracing::error!(function = %wish.spec.id, error = &error as &dyn std::error::Error, "function has no image, deploy it anew");
+            }
+            (_, Err(why)) => {
+                tracing::error!(function = %wish.spec.id, why, "function cannot be restored, deploy it anew")
+            }
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, OciError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| OciError::Stopped)
+}
+
+#[async_trait]
+impl Provider for Oci {
+    async fn info(&self) -> Result<ProviderInfo, ProviderError> {
+        let release = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(ProviderInfo {
+            name: "minke-oci".to_owned(),
+            orchestration: "oci".to_owned(),
+            version: VersionInfo { release, sha: "unknown".to_owned(), commit_message: None },
+        })
+    }
+
+    async fn health(&self) -> Result<(), ProviderError> {
+        match self.inner.host.launcher().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(ProviderError::Unavailable {
+                what: "the launcher".to_owned(),
+                source: Some(error.into()),
+            }),
+        }
+    }
+
+    fn routes(&self) -> Arc<RouteTable> {
+        Arc::clone(&self.inner.routes)
+    }
+
+    async fn deploy(&self, spec: FunctionSpec) -> Result<(), ProviderError> {
+        self.change(&spec.id.clone(), |inner| deploy::deploy(inner, spec)).await
+    }
+
+    async fn update(&self, spec: FunctionSpec) -> Result<(), ProviderError> {
+        self.change(&spec.id.clone(), |inner| update::update(inner, spec)).await
+    }
+
+    async fn delete(&self, id: &FunctionId) -> Result<(), ProviderError> {
+        let function = id.clone();
+        self.change(id, |inner| delete::delete(inner, function)).await
+    }
+
+    async fn list(&self, namespace: &Namespace) -> Result<Vec<FunctionStatus>, ProviderError> {
+        list::list(&self.inner, namespace)
+    }
+
+    async fn get(&self, id: &FunctionId) -> Result<FunctionStatus, ProviderError> {
+        list::get(&self.inner, id)
+    }
+
+    async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), ProviderError> {
+        let function = id.clone();
+        self.change(id, move |inner| scale::scale(inner, function, replicas)).await
+    }
+
+    async fn namespaces(&self) -> Result<Vec<Namespace>, ProviderError> {
+        Ok(vec![self.inner.namespace.clone()])
+    }
+}

@@ -141,6 +141,12 @@ impl Launcher {
         })
     }
 
+    /// Tells the launcher to end with all its containers, and waits until it has removed everything.
+    pub async fn close(&self) {
+        let _ = rustix::net::shutdown(self.link.socket.get_ref(), rustix::net::Shutdown::Write);
+        self.gone().await;
+    }
+
     /// Returns when the launcher process is gone, and with it every container.
     pub async fn gone(&self) {
         let _ = self.link.gone.clone().wait_for(|gone| *gone).await;

@@ -1,0 +1,48 @@
+//! What all replicas of this host share: the launcher, and the bounds on using it.
+
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use crate::launcher::{Launcher, LauncherConfig, LauncherError};
+
+/// Containers built at once; each build is one process that computes.
+const STARTS_PER_CORE: usize = 2;
+
+pub struct Host {
+    pub grace: Duration,
+    pub starts: Semaphore,
+    pub tasks: TaskTracker,
+    config: LauncherConfig,
+    launcher: Mutex<Launcher>,
+}
+
+impl Host {
+    pub async fn connect(config: LauncherConfig, grace: Duration) -> Result<Host, LauncherError> {
+        let launcher = Launcher::connect(&config).await?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Host {
+            grace,
+            starts: Semaphore::new(cores * STARTS_PER_CORE),
+            tasks: TaskTracker::new(),
+            config,
+            launcher: Mutex::new(launcher),
+        })
+    }
+
+    /// Ends the launcher, and waits until nothing of it is left.
+    pub async fn close(&self) {
+        self.launcher.lock().await.close().await;
+    }
+
+    /// The launcher, or a new one where it is gone: its containers went with it, and their keepers know.
+    pub async fn launcher(&self) -> Result<Launcher, LauncherError> {
+        let mut launcher = self.launcher.lock().await;
+        if launcher.is_gone() {
+            tracing::error!("launcher is gone, a new one is started");
+            *launcher = Launcher::connect(&self.config).await?;
+        }
+        Ok(launcher.clone())
+    }
+}

@@ -1,0 +1,131 @@
+//! The life of one replica: start, wait until it takes calls, serve, drain, stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use model::FunctionId;
+use provider::http1::{self, Client};
+use provider::{Endpoint, HttpReplica};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::container::ContainerSpec;
+use crate::health::Probe;
+use crate::host::Host;
+use crate::launcher::Container;
+use crate::logs::{self, Tail};
+use crate::network::ReplicaDial;
+
+/// A replica that takes no call by then is given up and another is tried.
+const READY_TIME_MAX: Duration = Duration::from_secs(120);
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+/// What a function sees as its own host.
+static HOST: HeaderValue = HeaderValue::from_static("127.0.0.1:8080");
+
+/// What a replica tells its keeper.
+#[derive(Debug)]
+pub enum Report {
+    Ready {
+        replica: String,
+        endpoint: Arc<Endpoint>,
+    },
+    /// It is gone, and nothing is left of it; `why` when nobody asked it to go.
+    Ended {
+        replica: String,
+        why: Option<String>,
+    },
+}
+
+pub struct Replica {
+    pub function: FunctionId,
+    pub container: ContainerSpec,
+    pub probe: Probe,
+    /// Asks the replica to go.
+    pub stop: CancellationToken,
+    pub reports: mpsc::UnboundedSender<Report>,
+}
+
+impl Replica {
+    pub async fn live(self, host: Arc<Host>) {
+        let replica = self.container.id.clone();
+        let tail = Tail::default();
+        let why = match self.start(&host, &tail).await {
+            Err(why) => Some(why),
+            Ok(container) => {
+                let why = self.serve(&container, &tail, host.grace).await;
+                let exit = container.stop(host.grace).await;
+                tracing::info!(function = %self.function, replica, %exit, "replica ended");
+                why
+            }
+        };
+        if let Some(why) = &why {
+            tracing::warn!(function = %self.function, replica, why, "replica failed");
+        }
+        // A keeper that is gone wants no report.
+        let _ = self.reports.send(Report::Ended { replica, why });
+    }
+
+    async fn start(&self, host: &Host, tail: &Tail) -> Result<Container, String> {
+        let _turn = host.starts.acquire().await.map_err(|_| "the platform is stopping".to_owned())?;
+        if self.stop.is_cancelled() {
+            return Err("stopped before it began".to_owned());
+        }
+        let begun = Instant::now();
+        let streams = || Ok::<_, std::io::Error>((logs::stream()?, logs::stream()?));
+        let ((out, out_theirs), (err, err_theirs)) =
+            streams().map_err(|error| format!("no pipe: {error}"))?;
+        let launcher = host.launcher().await.map_err(|error| error.to_string())?;
+        for (stream, from) in [("stdout", out), ("stderr", err)] {
+            let (function, replica) = (self.function.to_string(), self.container.id.clone());
+            host.tasks.spawn(tail.clone().follow(function, replica, stream, from));
+        }
+        let run = launcher.run(&self.container, out_theirs, err_theirs).await;
+        let container = run.map_err(|error| error.to_string())?;
+        let (pid, took_ms) = (container.pid(), begun.elapsed().as_millis());
+        tracing::debug!(function = %self.function, replica = container.id(), pid, took_ms, "container started");
+        Ok(container)
+    }
+
+    /// Until it is asked to go and has answered its calls, or ends by itself; then tells why.
+    async fn serve(&self, container: &Container, tail: &Tail, grace: Duration) -> Option<String> {
+        let client = Client::new(Arc::new(ReplicaDial::new(container.netns())), http1::Config::default());
+        let ready = timeout(READY_TIME_MAX, self.probe.ready(&client, &HOST));
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return None,
+            exit = container.exited() => return Some(with_last_line(format!("it {exit} before it took calls"), tail)),
+            ready = ready => if ready.is_err() {
+                let text = format!("it took no call within {} s", READY_TIME_MAX.as_secs());
+                return Some(with_last_line(text, tail));
+            },
+        }
+        let endpoint =
+            Arc::new(Endpoint::new(container.id(), Arc::new(HttpReplica::new(client, HOST.clone()))));
+        let report = Report::Ready { replica: container.id().to_owned(), endpoint: Arc::clone(&endpoint) };
+        let _ = self.reports.send(report);
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => (),
+            exit = container.exited() => return Some(with_last_line(format!("it {exit}"), tail)),
+        }
+        let drained = async {
+            while endpoint.in_flight() > 0 {
+                sleep(DRAIN_POLL).await;
+            }
+        };
+        tokio::select! {
+            _ = timeout(grace, drained) => (),
+            _ = container.exited() => (),
+        }
+        None
+    }
+}
+
+fn with_last_line(text: String, tail: &Tail) -> String {
+    match tail.last() {
+        Some(line) => format!("{text}; it last wrote: {line}"),
+        None => text,
+    }
+}

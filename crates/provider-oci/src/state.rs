@@ -1,0 +1,229 @@
+//! What is wished for, on disk before it is done: one file for each function, `functions/<namespace>/<name>.json`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use model::image::Digest;
+use model::{FunctionId, FunctionSpec};
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+const TEMPORARY: &str = "tmp";
+
+/// A function as it is to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Wish {
+    pub spec: FunctionSpec,
+    pub replicas: u32,
+    pub created_at: Timestamp,
+    /// Counts the specs: replicas of an earlier one are replaced.
+    pub generation: u64,
+    /// What the image's name meant when it was accepted.
+    pub digest: Digest,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("failed to {verb} {path}")]
+    Io {
+        verb: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("another platform uses the data directory {0}, stop it or choose another with --data-dir")]
+    InUse(PathBuf),
+}
+
+/// The data directory, locked against a second platform.
+#[derive(Debug)]
+pub struct State {
+    functions: PathBuf,
+    instance: String,
+    _lock: File,
+}
+
+impl State {
+    pub fn open(data_dir: &Path) -> Result<State, StateError> {
+        make_dir(data_dir)?;
+        let lock = lock(data_dir)?;
+        let functions = data_dir.join("functions");
+        make_dir(&functions)?;
+        let instance = instance(data_dir)?;
+        Ok(State { functions, instance, _lock: lock })
+    }
+
+    /// A random name of this data directory, so that two platforms can live on one host.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Durable when it returns.
+    pub fn save(&self, wish: &Wish) -> Result<(), StateError> {
+        let path = self.path(&wish.spec.id);
+        let folder = self.folder(&wish.spec.id);
+        let existed = folder.exists();
+        make_dir(&folder)?;
+        if !existed {
+            sync_dir(&self.functions)?;
+        }
+        let text = serde_json::to_vec_pretty(wish).map_err(|error| at("write", &path)(error.into()))?;
+        replace(&path, &text)
+    }
+
+    /// Durable when it returns; a function that is not there is removed already.
+    pub fn remove(&self, id: &FunctionId) -> Result<(), StateError> {
+        let path = self.path(id);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", &path)(error)),
+            _ => sync_dir(&self.folder(id)),
+        }
+    }
+
+    /// Every wish that is whole. A temporary file is what a crash left of one that was never accepted.
+    pub fn load(&self) -> Result<Vec<Wish>, StateError> {
+        let mut wishes = Vec::new();
+        for folder in list(&self.functions)?.into_iter().filter(|path| path.is_dir()) {
+            for path in list(&folder)? {
+                if path.extension().is_none_or(|extension| extension != "json") {
+                    fs::remove_file(&path).map_err(at("remove", &path))?;
+                    continue;
+                }
+                let text = fs::read(&path).map_err(at("read", &path))?;
+                match serde_json::from_slice::<Wish>(&text) {
+                    Ok(wish) if self.path(&wish.spec.id) == path => wishes.push(wish),
+                    Ok(_) => tracing::error!(?path, "function file names another function, it is left alone"),
+                    Err(error) => {
+                        tracing::error!(?path, %error, "function file cannot be read, it is left alone")
+                    }
+                }
+            }
+        }
+        Ok(wishes)
+    }
+
+    fn folder(&self, id: &FunctionId) -> PathBuf {
+        self.functions.join(id.namespace.as_str())
+    }
+
+    fn path(&self, id: &FunctionId) -> PathBuf {
+        self.folder(id).join(format!("{}.json", id.name))
+    }
+}
+
+fn lock(data_dir: &Path) -> Result<File, StateError> {
+    let path = data_dir.join("lock");
+    let file = options().truncate(false).open(&path).map_err(at("open", &path))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::InUse(data_dir.to_owned())),
+        Err(errno) => Err(at("lock", &path)(errno.into())),
+    }
+}
+
+fn instance(data_dir: &Path) -> Result<String, StateError> {
+    let path = data_dir.join("instance");
+    let is_valid = |text: &str| text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    match fs::read_to_string(&path) {
+        Ok(text) if is_valid(&text) => return Ok(text),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("read", &path)(error)),
+        _ => (),
+    }
+    let instance = format!("{:08x}", fastrand::u32(..));
+    replace(&path, instance.as_bytes())?;
+    Ok(instance)
+}
+
+/// Writes a file so that a crash at any instant leaves the old one or the new one.
+fn replace(path: &Path, text: &[u8]) -> Result<(), StateError> {
+    let temporary = path.with_extension(TEMPORARY);
+    let mut file = options().truncate(true).open(&temporary).map_err(at("create", &temporary))?;
+    file.write_all(text).and_then(|()| file.sync_all()).map_err(at("write", &temporary))?;
+    fs::rename(&temporary, path).map_err(at("replace", path))?;
+    sync_dir(path.parent().unwrap_or(Path::new("/")))
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).mode(0o600);
+    options
+}
+
+fn make_dir(path: &Path) -> Result<(), StateError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at("create", path))
+}
+
+fn sync_dir(path: &Path) -> Result<(), StateError> {
+    match File::open(path).and_then(|dir| dir.sync_all()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("sync", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn list(path: &Path) -> Result<Vec<PathBuf>, StateError> {
+    let entries = fs::read_dir(path).map_err(at("list", path))?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(at("list", path))).collect()
+}
+
+fn at(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    let path = path.to_owned();
+    move |source| StateError::Io { verb, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(name: &str) -> Wish {
+        let id = FunctionId::parse(name, &model::Namespace::default()).unwrap();
+        Wish {
+            spec: FunctionSpec::new(id, "alpine".parse().unwrap()),
+            replicas: 2,
+            created_at: Timestamp::now(),
+            generation: 1,
+            digest: Digest::from_sha256([7; 32]),
+        }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_what_is_removed_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        state.save(&wish("a")).unwrap();
+        state.save(&wish("b.other")).unwrap();
+        let mut changed = wish("a");
+        changed.replicas = 5;
+        state.save(&changed).unwrap();
+        state.remove(&wish("b.other").spec.id).unwrap();
+        state.remove(&wish("never").spec.id).unwrap();
+        assert_eq!(state.load().unwrap(), [changed]);
+    }
+
+    #[test]
+    fn a_torn_file_is_no_function_and_hinders_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        let kept = wish("kept");
+        state.save(&kept).unwrap();
+        let folder = dir.path().join("functions/openfaas-fn");
+        fs::write(folder.join("torn.tmp"), "{\"spec\":").unwrap();
+        fs::write(folder.join("bad.json"), "{").unwrap();
+        fs::copy(folder.join("kept.json"), folder.join("other.json")).unwrap();
+        assert_eq!(state.load().unwrap(), [kept]);
+        assert!(!folder.join("torn.tmp").exists());
+        assert!(folder.join("bad.json").exists(), "what cannot be read is not thrown away");
+    }
+
+    #[test]
+    fn a_second_platform_is_refused_and_the_instance_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        let instance = state.instance().to_owned();
+        assert!(matches!(State::open(dir.path()), Err(StateError::InUse(_))));
+        drop(state);
+        assert_eq!(State::open(dir.path()).unwrap().instance(), instance);
+    }
+}

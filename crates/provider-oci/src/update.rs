@@ -1,0 +1,31 @@
+//! Replace a function's spec. The replicas of the old one serve until those of the new one do.
+
+use std::sync::Arc;
+
+use model::FunctionSpec;
+use model::scale::min_replicas;
+use provider::ProviderError;
+
+use crate::Inner;
+use crate::keeper::Plan;
+use crate::state::Wish;
+
+pub async fn update(inner: Arc<Inner>, spec: FunctionSpec) -> Result<(), ProviderError> {
+    let id = spec.id.clone();
+    inner.check_namespace(&id.namespace)?;
+    let old = inner.plan(&id)?.wish;
+    let (image, probe) = inner.prepare(&spec).await?;
+    let wish = Wish {
+        replicas: min_replicas(&spec.labels).unwrap_or(old.replicas),
+        created_at: old.created_at,
+        generation: old.generation + 1,
+        digest: image.digest.clone(),
+        spec,
+    };
+    inner.save(&wish).await?;
+    tracing::info!(function = %id, image = %wish.spec.image, replicas = wish.replicas, "function updated");
+    if let Some(function) = inner.functions().get(&id) {
+        function.plan.send_replace(Plan { wish, image, probe });
+    }
+    Ok(())
+}
