@@ -96,3 +96,37 @@ fn line(reader: &mut impl BufRead) -> Result<String, RequestError> {
     }
     String::from_utf8(line).map_err(|_| RequestError::Refused(400))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> Option<u16> {
+        match read(&mut text.as_bytes()) {
+            Err(RequestError::Refused(status)) => Some(status),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn bodies_are_read_in_both_framings() {
+        let check = |text: &str, expected: &str| {
+            let mut bytes = text.as_bytes();
+            let Ok(Some(request)) = read(&mut bytes) else { panic!("{text:?} is not read") };
+            assert_eq!(request.body, expected.as_bytes(), "{text:?}");
+            assert!(bytes.is_empty(), "{text:?} is not read to its end");
+        };
+        check("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "");
+        check("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "abc");
+        check("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x\r\nc\r\n0\r\n\r\n", "abc");
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert_eq!(refused("GET /\r\n\r\n"), Some(400));
+        assert_eq!(refused("GET / HTTP/1.1\r\nno colon\r\n\r\n"), Some(400));
+        assert_eq!(refused("POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"), Some(400));
+        assert_eq!(refused("POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n"), Some(413));
+        assert_eq!(refused(&format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000))), Some(400));
+    }
+}

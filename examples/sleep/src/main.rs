@@ -27,3 +27,19 @@ fn wanted(query: &str) -> Option<u64> {
     let given = query.split('&').find_map(|pair| pair.strip_prefix("ms="));
     given.map_or(Some(DEFAULT_MS), |text| text.parse().ok()).filter(|ms| *ms <= MS_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_read_and_bounded() {
+        let check = |query, expected| assert_eq!(wanted(query), expected, "{query}");
+        check("", Some(1_000));
+        check("a=b&ms=5", Some(5));
+        check("ms=0", Some(0));
+        check("ms=", None);
+        check("ms=-1", None);
+        check("ms=600001", None);
+    }
+}

@@ -165,7 +165,7 @@ fn the_limit_holds_for_grandchildren_too() {
         let reply = watchdog.get("/");
         let took = began.elapsed();
         assert_eq!(reply.status, status, "{mode}");
-        assert!(took >= Duration::from_millis(500) && took < Duration::from_secs(1), "{mode}: {took:?}");
+        assert!(took >= Duration::from_millis(500) && took < Duration::from_secs(3), "{mode}: {took:?}");
         let grandchild = written_pid(&watchdog);
         eventually("the grandchild is gone", || !is_alive(grandchild));
     }

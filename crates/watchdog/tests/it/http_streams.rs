@@ -70,7 +70,7 @@ fn events_outlive_exec_timeout_and_name_the_caller() {
 #[test]
 fn an_answer_cut_by_the_limit_does_not_look_whole() {
     let (upstream, steps) = stepwise("text/plain");
-    let watchdog = upstream.watchdog(&[("exec_timeout", "300ms")]);
+    let watchdog = upstream.watchdog(&[("exec_timeout", "1s")]);
     steps.send("part").expect("step");
     let reply = watchdog.get("/");
     assert_eq!((reply.status, reply.text().as_str(), reply.whole), (200, "part", false));

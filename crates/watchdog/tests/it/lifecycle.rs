@@ -20,13 +20,13 @@ fn sigterm_serves_then_drains_then_leaves() {
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_ok()
     });
-    let mut watchdog = upstream.watchdog(&[("healthcheck_interval", "1s")]);
+    let mut watchdog = upstream.watchdog(&[("healthcheck_interval", "3s")]);
     let mut slow = watchdog.open();
     slow.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
     upstream.seen();
 
     watchdog.signal(Signal::TERM);
-    watchdog.wait_line("SIGTERM: no new connections in 1s");
+    watchdog.wait_line("SIGTERM: no new connections in 3s");
     assert_eq!(watchdog.get("/_/health").status, 503);
     assert_eq!(watchdog.get("/_/ready").status, 503);
     assert!(!watchdog.lock().exists());
@@ -58,7 +58,7 @@ fn the_function_hears_of_the_end_only_after_the_last_call() {
     let upstream = Upstream::fixed("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let text = "trap 'echo heard; exit 1' TERM; echo $$ > $TMPDIR/pid; while :; do sleep 0.05; done";
     let variables =
-        [("mode", "http"), ("upstream_url", upstream.url.as_str()), ("healthcheck_interval", "400ms")];
+        [("mode", "http"), ("upstream_url", upstream.url.as_str()), ("healthcheck_interval", "2s")];
     let mut watchdog = Watchdog::script(text, &variables);
     watchdog.wait_healthy();
     eventually("the function runs", || watchdog.folder.path().join("pid").exists());
@@ -72,7 +72,7 @@ fn the_function_hears_of_the_end_only_after_the_last_call() {
 
 #[test]
 fn draining_ends_at_write_timeout() {
-    let mut watchdog = Watchdog::script("echo $$ > $TMPDIR/pid; sleep 1000", &[("write_timeout", "500ms")]);
+    let mut watchdog = Watchdog::script("echo $$ > $TMPDIR/pid; sleep 1000", &[("write_timeout", "2s")]);
     watchdog.wait_healthy();
     let mut stuck = watchdog.open();
     stuck.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -108,7 +108,7 @@ fn a_function_that_ends_takes_the_watchdog_with_it() {
 #[test]
 fn a_caller_who_does_not_read_is_cut_off() {
     let watchdog =
-        Watchdog::start(&[("fprocess", "cat /dev/zero"), ("write_timeout", "300ms"), ("max_inflight", "1")]);
+        Watchdog::start(&[("fprocess", "cat /dev/zero"), ("write_timeout", "2s"), ("max_inflight", "1")]);
     watchdog.wait_healthy();
     let mut lazy = watchdog.open();
     lazy.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -118,7 +118,7 @@ fn a_caller_who_does_not_read_is_cut_off() {
 
 #[test]
 fn a_request_that_never_ends_is_cut_off() {
-    let watchdog = Watchdog::start(&[("fprocess", "cat"), ("read_timeout", "300ms")]);
+    let watchdog = Watchdog::start(&[("fprocess", "cat"), ("read_timeout", "1s")]);
     let mut idle = watchdog.open();
     assert_eq!(idle.line(), None, "an idle connection is closed");
     let mut half = watchdog.open();
@@ -130,7 +130,7 @@ fn a_request_that_never_ends_is_cut_off() {
     assert_eq!((reply.status, reply.text().as_str()), (200, "half"));
 
     let upstream = Upstream::fixed("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-    let watchdog = upstream.watchdog(&[("read_timeout", "300ms")]);
+    let watchdog = upstream.watchdog(&[("read_timeout", "1s")]);
     let mut short = watchdog.open();
     short.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
     assert_eq!(short.reply(false).expect("reply").status, 504);
