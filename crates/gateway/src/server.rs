@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use provider::Body;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -30,6 +31,9 @@ use crate::{Config, Gateway, Inner, function, metrics, system};
 const SCRAPERS_MAX: usize = 64;
 /// After an accept that failed: descriptors may have run out, and asking again at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What is still read of a client after the last answer to it.
+const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
+const LINGER_MAX: Duration = Duration::from_secs(1);
 
 impl Gateway {
     /// Serves until `shutdown`; then accepts no more, lets what is under way end for as long as `drain_timeout`, and
@@ -78,12 +82,13 @@ struct Server {
 
 impl Server {
     fn new(config: &Config, connections_max: usize, stop: CancellationToken) -> Self {
+        // Without `pipeline_flush`: it keeps an answer back while half of another request is in the buffer, and the
+        // answer to a bad head for ever.
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(config.read_timeout)
             .max_header_size(config.head_max)
-            .max_buf_size(config.head_max.max(64 * 1024))
-            .pipeline_flush(true);
+            .max_buf_size(config.head_max.max(64 * 1024));
         Self { http, places: Arc::new(Semaphore::new(connections_max)), stop }
     }
 
@@ -146,7 +151,8 @@ async fn serve_connection<S, F>(
         let answer = service(request, peer.clone());
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut stream = TokioIo::new(stream);
+    let mut connection = pin!(http.serve_connection(&mut stream, service));
     let served = tokio::select! {
         biased;
         served = connection.as_mut() => served,
@@ -158,6 +164,26 @@ async fn serve_connection<S, F>(
     if let Err(error) = served {
         tracing::debug!(%error, "a connection broke off");
     }
+    if !stop.is_cancelled() {
+        linger(stream.into_inner()).await;
+    }
+}
+
+/// Reads on after the last answer: closing on a client that still sends would reset the connection, and with it lose
+/// the answer that tells it why.
+async fn linger(mut stream: TcpStream) {
+    let mut left = LINGER_BYTES_MAX;
+    let mut scratch = [0; 4096];
+    let read_off = async {
+        let _ = stream.shutdown().await;
+        while let Ok(read @ 1..) = stream.read(&mut scratch).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let _ = timeout(LINGER_MAX, read_off).await;
 }
 
 async fn answer(gateway: Arc<Inner>, request: Request<Incoming>, peer: HeaderValue) -> Response<Answer> {

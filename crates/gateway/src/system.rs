@@ -5,6 +5,8 @@ mod info;
 mod namespaces;
 mod scale;
 
+use std::fmt::Display;
+
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -70,9 +72,15 @@ impl Asked<'_> {
             Some(_) => ApiError::TooLarge(max),
             None => ApiError::Invalid(format!("failed to read the body: {error}")),
         })?;
-        serde_json::from_slice(&bytes.to_bytes()).map_err(|error| {
-            ApiError::Invalid(format!("the body is not the JSON that this call takes: {error}"))
-        })
+        let bytes = bytes.to_bytes();
+        let refused = |why: &dyn Display| {
+            ApiError::Invalid(format!("the body is not the JSON that this call takes: {why}"))
+        };
+        // A list would be taken for the fields in their order.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(refused(&"it is not an object"));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| refused(&error))
     }
 
     /// The namespace of a request, which clients write into its body, its query, or nowhere.

@@ -1,4 +1,10 @@
 //! The gateway over real sockets.
 
+mod activation;
 mod conformance;
+mod drain;
+mod exchanges;
+mod metrics;
+mod refusals;
+mod streaming;
 mod support;
