@@ -112,19 +112,22 @@ impl Running {
     /// Ends the group and returns when that is done: SIGTERM, then after `patience` SIGKILL.
     pub async fn stop(mut self, patience: Duration) {
         self.settled = true;
-        end(self.group, self.exit.take(), patience).await;
+        // Errors of kill mean that the group is gone, which is what is wanted.
+        if kill_process_group(self.group, Signal::TERM).is_ok() {
+            see_off(self.group, self.exit.take(), patience).await;
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.settled {
+        if self.settled || kill_process_group(self.group, Signal::TERM).is_err() {
             return;
         }
         let (group, exit, slot) = (self.group, self.exit.take(), self.slot.take());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                end(group, exit, KILL_DELAY).await;
+                see_off(group, exit, KILL_DELAY).await;
                 drop(slot);
             });
         } else {
@@ -133,12 +136,9 @@ impl Drop for Running {
     }
 }
 
-/// Errors of kill mean that the group is gone, which is what is wanted.
-async fn end(group: Pid, exit: Option<oneshot::Receiver<Exit>>, patience: Duration) {
+/// After SIGTERM: what has not left in time is killed.
+async fn see_off(group: Pid, exit: Option<oneshot::Receiver<Exit>>, patience: Duration) {
     let deadline = Instant::now() + patience;
-    if kill_process_group(group, Signal::TERM).is_err() {
-        return;
-    }
     if let Some(exit) = exit
         && timeout_at(deadline, exit).await.is_ok()
         && test_kill_process_group(group).is_err()

@@ -88,10 +88,11 @@ async fn feed(mut body: RequestBody, mut stdin: pipe::Sender) {
 
 /// Dropped before its end, it ends the process.
 pub struct ProcessBody {
+    /// Before `stdout`, since it is dropped first: a process hears of its end before it meets a broken pipe.
+    running: Option<Running>,
     first: Option<Bytes>,
     stdout: Option<pipe::Receiver>,
     buffer: BytesMut,
-    running: Option<Running>,
     input: AbortHandle,
 }
 
