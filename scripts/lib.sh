@@ -13,6 +13,15 @@ have() { command -v "$1" >/dev/null 2>&1; }
 TOOLS_DIR=$PWD/.tools
 PATH=$TOOLS_DIR/bin:$PATH:/usr/sbin:/sbin
 
+# Where the real client is; the tests look in the same places.
+faas_cli() {
+    local path
+    for path in /usr/local/bin/faas-cli "$HOME/go/bin/faas-cli"; do
+        [ -x "$path" ] && say "$path" && return 0
+    done
+    return 1
+}
+
 need_root() {
     [ "$(uname -s)" = Linux ] || die "$1 needs Linux; 'make test-quick' runs what does not"
     [ "$(id -u)" = 0 ] || die "$1 needs root, because it runs real containers; try 'sudo -E make $2', or 'make test-quick'"
