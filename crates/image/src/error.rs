@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use model::image::{Digest, ImageRef, ImageRefError};
 
+use crate::build::BuildError;
 use crate::unpack::UnpackError;
 
 /// A failure of the store, a pull, an import or a build. Nothing half-done stays behind it.
@@ -62,6 +63,8 @@ pub enum ImageError {
         #[source]
         source: io::Error,
     },
+    #[error(transparent)]
+    Build(#[from] BuildError),
     #[error("the image work was stopped, the program is shutting down")]
     Stopped,
 }

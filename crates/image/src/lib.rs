@@ -2,6 +2,7 @@
 //!
 //! This crate knows nothing of containers. It ends where an [`Image`] gives the lower directories of an overlay mount.
 
+mod build;
 mod error;
 mod image;
 mod import;
@@ -11,6 +12,7 @@ mod pull;
 mod store;
 mod unpack;
 
+pub use build::{BuildError, BuildOptions, BuiltinFile, BuiltinImage};
 pub use error::ImageError;
 pub use image::{Image, ImageEntry};
 pub use import::ImportOptions;

@@ -169,7 +169,7 @@ fn check_layer(layer: &Descriptor, limits: &Limits) -> Result<(), ImageError> {
     Ok(())
 }
 
-fn drop_nulls(value: &mut serde_json::Value) {
+pub(crate) fn drop_nulls(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::Object(map) => {
             map.retain(|_, value| !value.is_null());

@@ -20,7 +20,7 @@ pub(crate) mod name;
 mod root;
 mod whiteout;
 
-pub(crate) use decompress::Compression;
+pub(crate) use decompress::{Compression, decompress};
 use guard::Guard;
 use name::Name;
 use root::{Metadata, Root};

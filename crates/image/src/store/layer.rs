@@ -54,6 +54,12 @@ impl Store {
         Ok(dirs)
     }
 
+    /// The directory of one layer, for a build.
+    pub(crate) fn unpack_layer(&self, layer: &Descriptor, diff_id: &Digest) -> Result<PathBuf, ImageError> {
+        self.ensure_layer(layer, diff_id, self.limits().unpacked_max)?;
+        Ok(self.layer_path(diff_id))
+    }
+
     /// Returns the bytes that were unpacked: none when it was here.
     fn ensure_layer(&self, layer: &Descriptor, diff_id: &Digest, max: u64) -> Result<u64, ImageError> {
         let path = self.layer_path(diff_id);
