@@ -16,6 +16,8 @@ use crate::metrics::Observation;
 pub(crate) struct Answer {
     body: Body,
     streaming: Option<Streaming>,
+    /// Told on the next poll, so that what came before it is sent first: the server drops what it still holds.
+    broken: Option<BrokenOff>,
 }
 
 /// Why an answer was cut off after its head.
@@ -50,13 +52,24 @@ impl Answer {
             _in_flight: in_flight,
             _observation: observation,
         };
-        Self { body, streaming: Some(streaming) }
+        Self { body, streaming: Some(streaming), broken: None }
+    }
+}
+
+impl Answer {
+    /// Ends the call at once; its reader is told on the next poll.
+    fn break_off<T>(&mut self, broken: BrokenOff, cx: &mut Context<'_>) -> Poll<T> {
+        self.body = Body::Empty;
+        self.streaming = None;
+        self.broken = Some(broken);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
 impl From<Body> for Answer {
     fn from(body: Body) -> Self {
-        Self { body, streaming: None }
+        Self { body, streaming: None, broken: None }
     }
 }
 
@@ -69,23 +82,29 @@ impl http_body::Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let answer = self.get_mut();
-        let polled = Pin::new(&mut answer.body).poll_frame(cx).map_err(BrokenOff::Function);
-        let Some(streaming) = &mut answer.streaming else { return polled };
-        match polled {
-            Poll::Ready(Some(Ok(_))) => streaming.heard(),
-            Poll::Pending if !streaming.is_overdue(cx) => {}
-            Poll::Pending => {
-                let silence = streaming.idle_timeout;
-                *answer = Self::from(Body::Empty);
-                return Poll::Ready(Some(Err(BrokenOff::Silence(silence))));
-            }
-            Poll::Ready(Some(Err(_)) | None) => answer.streaming = None,
+        if let Some(broken) = answer.broken.take() {
+            return Poll::Ready(Some(Err(broken)));
         }
-        polled
+        let polled = Pin::new(&mut answer.body).poll_frame(cx);
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                answer.streaming.iter_mut().for_each(Streaming::heard);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                answer.streaming = None;
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => answer.break_off(BrokenOff::Function(error), cx),
+            Poll::Pending => match answer.streaming.as_mut().and_then(|streaming| streaming.overdue(cx)) {
+                Some(silence) => answer.break_off(BrokenOff::Silence(silence), cx),
+                None => Poll::Pending,
+            },
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.broken.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -100,10 +119,11 @@ impl Streaming {
         }
     }
 
-    fn is_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+    /// How long nothing has come, when that is too long.
+    fn overdue(&mut self, cx: &mut Context<'_>) -> Option<Duration> {
         let idle_timeout = self.idle_timeout;
         let deadline =
             self.deadline.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle_timeout)));
-        deadline.as_mut().poll(cx).is_ready()
+        deadline.as_mut().poll(cx).is_ready().then_some(idle_timeout)
     }
 }

@@ -1,7 +1,7 @@
 //! The headers that belong to one hop, and those that this hop adds.
 
 use http::header::{
-    CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -31,6 +31,10 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         for name in named {
             headers.remove(name);
         }
+    }
+    // Where both are there the coding decides (RFC 9112, section 6.3), and the length is a smuggler's.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
     }
     for name in &HOP_BY_HOP {
         headers.remove(name);
@@ -62,5 +66,5 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = HeaderName> {
     // `Host` and the body's length are nobody's to take away.
     tokens
         .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
-        .filter(|name| name != HOST && name != http::header::CONTENT_LENGTH)
+        .filter(|name| name != HOST && name != CONTENT_LENGTH)
 }

@@ -8,12 +8,14 @@ mod body;
 mod config;
 mod error;
 mod flight;
+mod front;
 mod function;
 mod headers;
 mod invoke;
 mod metrics;
 mod router;
 mod server;
+mod stall;
 mod system;
 
 use std::sync::Arc;

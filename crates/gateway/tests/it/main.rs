@@ -8,3 +8,4 @@ mod metrics;
 mod refusals;
 mod streaming;
 mod support;
+mod upstream;

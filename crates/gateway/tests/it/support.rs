@@ -110,7 +110,7 @@ pub fn comparable(answer: &str) -> String {
     format!("{}\n\n{body}", lines.join("\n"))
 }
 
-fn mask(line: &str) -> String {
+pub fn mask(line: &str) -> String {
     let uuid = |text: &str| text.len() == 36 && text.split('-').count() == 5;
     let nanos = |text: &str| text.len() == 19 && text.bytes().all(|b| b.is_ascii_digit());
     let masked = |word: &str| match word {

@@ -1,0 +1,98 @@
+//! A request, by what the router says it is for, to what answers it.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_TYPE, HOST, LOCATION};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use provider::{Body, ProviderError};
+use tokio::time::timeout;
+
+use crate::body::Answer;
+use crate::error::ApiError;
+use crate::router::{Route, route};
+use crate::{Inner, function, metrics, system};
+
+/// Answers a request to the API.
+pub(crate) async fn answer(
+    gateway: Arc<Inner>,
+    request: Request<Incoming>,
+    peer: HeaderValue,
+) -> Response<Answer> {
+    if !has_one_host(&request) {
+        let refused = ApiError::Invalid("a request has one host header, and no more".into());
+        return refused.response().map(Answer::from);
+    }
+    let uri = request.uri().clone();
+    let response = match route(request.method(), uri.path()) {
+        Route::Invoke { function, path } => {
+            let called = (function, path, &gateway.config.namespace);
+            return function::call(&gateway.pipeline, called, &peer, request).await;
+        }
+        Route::System(call) => system::answer(&gateway, call, request).await,
+        Route::Health => match timeout(gateway.config.upstream_timeout, gateway.provider.health()).await {
+            Ok(health) => health.map(|()| Response::new(Body::Empty)).map_err(ApiError::from),
+            Err(_) => {
+                Err(ApiError::from(ProviderError::Unavailable { what: "the provider".into(), source: None }))
+            }
+        },
+        Route::Home => Ok(redirect(StatusCode::TEMPORARY_REDIRECT, "/ui/")),
+        Route::Ui => Err(gateway.ui(&request)),
+        Route::Moved(path) => Ok(moved(request.method(), path, uri.query())),
+        Route::MethodNotAllowed(allowed) => Err(ApiError::MethodNotAllowed(allowed)),
+        Route::NotFound => Err(ApiError::NoRoute),
+    };
+    response.unwrap_or_else(ApiError::response).map(Answer::from)
+}
+
+impl Inner {
+    /// There are no pages yet, and nobody else is told so.
+    fn ui(&self, request: &Request<Incoming>) -> ApiError {
+        match &self.auth {
+            Some(auth) if !auth.allows(request.headers()) => ApiError::Unauthorized,
+            _ => ApiError::NoRoute,
+        }
+    }
+}
+
+/// 301 lets clients turn a POST into a GET, which would list where it should deploy; 308 does not.
+fn moved(method: &Method, mut path: String, query: Option<&str>) -> Response<Body> {
+    if let Some(query) = query {
+        path = format!("{path}?{query}");
+    }
+    let safe = matches!(*method, Method::GET | Method::HEAD);
+    redirect(if safe { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT }, &path)
+}
+
+fn redirect(status: StatusCode, to: &str) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    if let Ok(to) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(LOCATION, to);
+    }
+    response
+}
+
+/// Answers a request to the metrics server.
+pub(crate) async fn scrape(gateway: Arc<Inner>, request: Request<Incoming>) -> Response<Answer> {
+    let response = match (request.uri().path(), request.method()) {
+        ("/metrics", _) => {
+            let mut response = Response::new(Body::from(gateway.metrics.page()));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+            Ok(response)
+        }
+        ("/healthz", &Method::GET) => Ok(Response::new(Body::from("OK"))),
+        ("/healthz", _) => Err(ApiError::MethodNotAllowed("GET")),
+        _ => Err(ApiError::NoRoute),
+    };
+    response.unwrap_or_else(ApiError::response).map(Answer::from)
+}
+
+/// RFC 9112, section 3.2: what has none, or several, is refused, for each hop would choose its own.
+fn has_one_host(request: &Request<Incoming>) -> bool {
+    match request.headers().get_all(HOST).iter().count() {
+        1 => true,
+        0 => request.version() < Version::HTTP_11,
+        _ => false,
+    }
+}

@@ -1,0 +1,94 @@
+//! One client's connection.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::Config;
+use crate::body::Answer;
+use crate::stall::Unstalled;
+
+/// What is still read of a client after the last answer to it.
+const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
+const LINGER_MAX: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+pub(super) struct Rules {
+    pub stop: CancellationToken,
+    http: http1::Builder,
+    write_timeout: Duration,
+}
+
+impl Rules {
+    pub fn new(config: &Config, stop: CancellationToken) -> Self {
+        // Without `pipeline_flush`: it keeps an answer back while half of another request is in the buffer, and the
+        // answer to a bad head for ever.
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(config.read_timeout)
+            .max_header_size(config.head_max)
+            .max_buf_size(config.head_max.max(64 * 1024));
+        Self { stop, http, write_timeout: config.write_timeout }
+    }
+
+    /// Serves until a side closes; when it is to stop, until what is under way has ended.
+    pub async fn serve<S, F>(self, stream: TcpStream, peer: SocketAddr, service: S)
+    where
+        S: Fn(Request<Incoming>, HeaderValue) -> F,
+        F: Future<Output = Response<Answer>>,
+    {
+        if let Err(error) = stream.set_nodelay(true) {
+            return tracing::debug!(%error, "a connection is gone already");
+        }
+        let Ok(peer) = HeaderValue::from_str(&peer.to_string()) else { return };
+        let service = service_fn(move |request| {
+            let answer = service(request, peer.clone());
+            async move { Ok::<_, Infallible>(answer.await) }
+        });
+        let mut stream = TokioIo::new(Unstalled::new(stream, self.write_timeout));
+        let mut connection = pin!(self.http.serve_connection(&mut stream, service));
+        let served = tokio::select! {
+            biased;
+            served = connection.as_mut() => served,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, "a connection broke off");
+        }
+        if !self.stop.is_cancelled() {
+            linger(stream.into_inner().into_inner()).await;
+        }
+    }
+}
+
+/// Reads on after the last answer: closing on a client that still sends would reset the connection, and with it lose
+/// the answer that tells it why.
+async fn linger(mut stream: TcpStream) {
+    let mut left = LINGER_BYTES_MAX;
+    let mut scratch = vec![0; 4096];
+    let read_off = async {
+        let _ = stream.shutdown().await;
+        while let Ok(read @ 1..) = stream.read(&mut scratch).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let _ = timeout(LINGER_MAX, read_off).await;
+}
