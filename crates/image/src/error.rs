@@ -24,12 +24,12 @@ pub enum ImageError {
     Unauthorized { image: ImageRef },
     #[error("cannot reach registry {} for {image}; check the host name, the network and any proxy; one that speaks plain HTTP has to be listed as insecure", image.registry())]
     Unreachable {
-        image: ImageRef,
+        image: Box<ImageRef>,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     #[error("registry {} answered {status} for {image}: {message}", image.registry())]
-    RegistryAnswer { image: ImageRef, status: u16, message: String },
+    RegistryAnswer { image: Box<ImageRef>, status: u16, message: String },
     #[error("pull of {image} took longer than {seconds} s; try again, layers already here are kept")]
     Timeout { image: ImageRef, seconds: u64 },
     #[error("cannot use credentials for registry {registry}: {reason}")]

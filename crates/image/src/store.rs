@@ -83,11 +83,15 @@ impl Store {
     }
 
     /// The image that `reference` means, when it is here; its layers are unpacked and stay so while it lives.
+    /// By digest also an image is found that has lost its name and is still in use.
     pub fn resolve(&self, reference: &ImageRef) -> Result<Option<Image>, ImageError> {
         let session = self.session()?;
         match self.read_ref(reference)? {
             Some(record) => self.load(&session, reference, &record.digest).map(Some),
-            None => Ok(None),
+            None => match reference.digest().filter(|digest| self.has_image(digest)) {
+                Some(digest) => self.load(&session, reference, digest).map(Some),
+                None => Ok(None),
+            },
         }
     }
 
@@ -152,6 +156,10 @@ impl Store {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.inner.dir.join(name)
+    }
+
+    fn has_image(&self, digest: &Digest) -> bool {
+        self.path("manifests").join(digest.hex()).is_file()
     }
 
     fn pin(&self, digest: &Digest) -> Result<Pin, ImageError> {

@@ -143,7 +143,11 @@ impl Registry {
                     body.extend_from_slice(&chunk);
                 }
                 body.truncate(MESSAGE_MAX);
-                ImageError::RegistryAnswer { image, status: status.as_u16(), message: message(&body) }
+                ImageError::RegistryAnswer {
+                    image: Box::new(image),
+                    status: status.as_u16(),
+                    message: message(&body),
+                }
             }
         }
     }
@@ -180,7 +184,7 @@ async fn authorize(
         user_agent: AGENT,
         ..ClientConfig::default()
     };
-    let boxed = |source| ImageError::Unreachable { image: image.clone(), source };
+    let boxed = |source| ImageError::Unreachable { image: Box::new(image.clone()), source };
     let client = Client::try_from(config).map_err(|error| boxed(Box::new(error)))?;
     let reference = Reference::with_tag(host.to_owned(), image.repository().to_owned(), "any".to_owned());
     use oci_client::errors::OciDistributionError as E;
@@ -199,7 +203,7 @@ async fn authorize(
 }
 
 fn unreachable(image: &ImageRef, error: reqwest::Error) -> ImageError {
-    ImageError::Unreachable { image: image.clone(), source: Box::new(error) }
+    ImageError::Unreachable { image: Box::new(image.clone()), source: Box::new(error) }
 }
 
 /// What the registry says, if it says it as the specification wants.

@@ -42,6 +42,8 @@ fn an_image_in_use_outlives_its_name() {
     let other = Store::open(dir.path()).unwrap();
     assert_eq!(other.remove(&named("a"), NOT_IN_USE).unwrap().layers_removed, 0);
     assert!(image.layer_dirs[0].join("a").exists());
+    let by_digest = named(&format!("a@{}", image.digest));
+    assert_eq!(other.resolve(&by_digest).unwrap().unwrap().layer_dirs, image.layer_dirs);
     let digest = image.digest.clone();
     drop(image);
     assert_eq!(other.sweep(&|used| *used == digest).unwrap().garbage.layers_removed, 0);
