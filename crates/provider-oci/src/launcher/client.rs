@@ -55,6 +55,8 @@ struct Containers {
 
 struct Known {
     started: Option<oneshot::Sender<Result<Started, LauncherError>>>,
+    /// Told when nothing is left of it.
+    failed: Option<String>,
     phase: watch::Sender<Phase>,
 }
 
@@ -114,7 +116,7 @@ impl Launcher {
             if containers.gone {
                 return Err(LauncherError::Gone);
             }
-            let known = Known { started: Some(started_tx), phase: phase_tx };
+            let known = Known { started: Some(started_tx), failed: None, phase: phase_tx };
             if containers.known.contains_key(&spec.id) {
                 let reason = "a container with this id exists".to_owned();
                 return Err(LauncherError::NotStarted { id: spec.id.clone(), reason });
@@ -292,6 +294,14 @@ impl Drop for Reap {
     }
 }
 
+impl Known {
+    fn fail(&mut self, id: String, reason: String) {
+        if let Some(started) = self.started.take() {
+            let _ = started.send(Err(LauncherError::NotStarted { id, reason }));
+        }
+    }
+}
+
 impl Containers {
     fn on_event(&mut self, event: Event, fds: Vec<OwnedFd>) {
         match event {
@@ -303,8 +313,13 @@ impl Containers {
                 let _ = started.send(netns.map(|netns| Started { pid, netns }));
             }
             Event::NotStarted { id, reason } => {
-                if let Some(started) = self.known.get_mut(&id).and_then(|known| known.started.take()) {
-                    let _ = started.send(Err(LauncherError::NotStarted { id, reason }));
+                if let Some(known) = self.known.get_mut(&id) {
+                    known.failed = Some(reason);
+                }
+            }
+            Event::Refused { id, reason } => {
+                if let Some(mut known) = self.known.remove(&id) {
+                    known.fail(id, reason);
                 }
             }
             Event::Exited { id, exit } => {
@@ -313,7 +328,10 @@ impl Containers {
                 }
             }
             Event::Removed { id } => {
-                if let Some(known) = self.known.remove(&id) {
+                if let Some(mut known) = self.known.remove(&id) {
+                    if let Some(reason) = known.failed.take() {
+                        known.fail(id, reason);
+                    }
                     known.phase.send_modify(|phase| {
                         if let Phase::Exited(exit) = phase {
                             *phase = Phase::Removed(exit.clone());

@@ -136,7 +136,7 @@ impl Server {
                 Err(error) => format!("failed to fork a worker: {error}"),
             },
         };
-        self.tell(&Event::NotStarted { id, reason: refused }, &[]);
+        self.tell(&Event::Refused { id, reason: refused }, &[]);
     }
 
     fn fork_worker(&self, job: Job) -> std::io::Result<State> {

@@ -42,7 +42,13 @@ pub enum Event {
         id: String,
         pid: i32,
     },
+    /// What there was of it is being removed.
     NotStarted {
+        id: String,
+        reason: String,
+    },
+    /// Nothing was done.
+    Refused {
         id: String,
         reason: String,
     },

@@ -5,9 +5,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod container;
+mod crash;
 mod harness;
+mod hostile;
+mod limits;
+mod remains;
+mod support;
 
 fn main() -> std::process::ExitCode {
     provider_oci::launcher::main_if_child();
-    harness::run(&[container::TESTS])
+    if crash::main_if_platform() {
+        return std::process::ExitCode::SUCCESS;
+    }
+    harness::run(&[container::TESTS, limits::TESTS, hostile::TESTS, remains::TESTS, crash::TESTS])
 }
