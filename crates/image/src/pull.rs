@@ -144,10 +144,10 @@ impl Store {
         let mut seen = HashSet::new();
         let (mut missing, mut present) = (Vec::new(), 0);
         for (layer, diff_id) in manifest.layers.iter().zip(diff_ids(config)?) {
-            if self.has_blob(&layer.digest) || self.layer_path(&diff_id).is_dir() {
+            if self.has_blob(&layer.digest) || self.has_layer(&diff_id) {
                 present += 1;
             } else if seen.insert(&layer.digest) {
-                missing.push(layer);
+                missing.push(layer.clone());
             }
         }
         let bytes = missing.iter().fold(0u64, |sum, layer| sum.saturating_add(layer.size));
@@ -173,7 +173,7 @@ impl Store {
     async fn fetch_layer(
         &self,
         registry: &Registry,
-        layer: &Descriptor,
+        layer: Descriptor,
         options: &PullOptions,
     ) -> Result<u64, ImageError> {
         let (tmp, name) = (self.path("tmp"), format!("fetch-{}", layer.digest.hex()));
@@ -185,7 +185,7 @@ impl Store {
             let (layer, total) = (layer.digest.clone(), layer.size);
             options.tell(&Progress::Fetching { layer, received, total });
         };
-        self.fetch_blob(registry, layer, self.limits().blob_max, &tell).await
+        self.fetch_blob(registry, &layer, self.limits().blob_max, &tell).await
     }
 
     /// Streams a blob into the store; it is verified before it gets its name.

@@ -9,7 +9,7 @@
 //! tmp/                 work under way, see [`claim`]
 //! lock                 shared by those who add, exclusive for the moment of collecting garbage
 //! ```
-//! Everything gets its final name by a rename when it is whole and synced, so a kill at any instant leaves only
+//! Everything gets its final name by a rename when it is whole, so a kill at any instant leaves only
 //! things in `tmp` and things that no name leads to; [`Store::sweep`] removes both.
 
 use std::fs::{self, File, OpenOptions};
@@ -31,6 +31,7 @@ mod claim;
 mod collect;
 mod layer;
 mod refs;
+mod unsynced;
 
 pub(crate) use claim::Claim;
 pub use collect::{RemoveReport, SweepReport};

@@ -9,12 +9,18 @@ use model::image::Digest;
 use oci_spec::image::ImageConfiguration;
 
 use super::blob::BlobInfo;
-use super::{Claim, Store, sync_dir};
+use super::{Claim, Store, unsynced};
 use crate::error::{ImageError, IoContext};
 use crate::manifest::{Descriptor, Manifest, diff_ids};
 use crate::unpack::{self, Compression};
 
 impl Store {
+    /// Unpacked, and known to be whole.
+    pub(crate) fn has_layer(&self, diff_id: &Digest) -> bool {
+        let path = self.layer_path(diff_id);
+        path.is_dir() && unsynced::is_whole(&path)
+    }
+
     pub(crate) fn layer_path(&self, diff_id: &Digest) -> PathBuf {
         self.path("layers").join(diff_id.hex())
     }
@@ -48,6 +54,7 @@ impl Store {
             left = left.saturating_sub(self.ensure_layer(layer, &diff_id, left)?);
             dirs.push(self.link_layer(&diff_id)?);
         }
+        unsynced::sync_later(&dirs);
         if dirs.is_empty() {
             dirs.push(self.path("l/empty"));
         }
@@ -63,11 +70,11 @@ impl Store {
     /// Returns the bytes that were unpacked: none when it was here.
     fn ensure_layer(&self, layer: &Descriptor, diff_id: &Digest, max: u64) -> Result<u64, ImageError> {
         let path = self.layer_path(diff_id);
-        if path.is_dir() {
+        if self.has_layer(diff_id) {
             return Ok(0);
         }
         let claim = Claim::acquire(&self.path("tmp"), &format!("layer-{}", diff_id.hex()))?;
-        if path.is_dir() {
+        if self.has_layer(diff_id) {
             return Ok(0);
         }
         let blob = self.open_blob(&layer.digest)?;
@@ -79,11 +86,12 @@ impl Store {
             let (expected, actual) = (diff_id.to_string(), report.diff_id.to_string());
             return Err(ImageError::Corrupt { what: format!("layer {}", layer.digest), expected, actual });
         }
-        // One call for all files: a layer that has its name must survive a power cut whole.
-        let dir = fs::File::open(root).at("open", root)?;
-        rustix::fs::syncfs(&dir).at("sync", root)?;
+        unsynced::mark(root)?;
+        if path.is_dir() {
+            let stale = Claim::unique(&self.path("tmp"), "stale")?;
+            fs::rename(&path, stale.path()).at("rename", &path)?;
+        }
         fs::rename(root, &path).at("rename to", &path)?;
-        sync_dir(&self.path("layers"))?;
         tracing::debug!(layer = %layer.digest, bytes = report.bytes, entries = report.entries, "layer unpacked");
         Ok(report.bytes)
     }

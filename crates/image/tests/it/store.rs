@@ -92,6 +92,25 @@ fn everything_is_private_to_the_owner() {
     }
 }
 
+#[test]
+fn a_layer_that_a_power_cut_may_have_torn_is_unpacked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    import(&store, "a", &[tar(&[file("a", "whole")])]);
+    let layer = std::fs::canonicalize(&store.resolve(&named("a")).unwrap().unwrap().layer_dirs[0]).unwrap();
+    std::fs::write(layer.join("a"), "").unwrap();
+    let mark = "trusted.minke.boot";
+    // Synced behind our back; a resolve starts that again if another test's had the turn.
+    while rustix::fs::getxattr(&layer, mark, &mut [0; 64]).is_ok() {
+        store.resolve(&named("a")).unwrap();
+        std::thread::yield_now();
+    }
+    rustix::fs::setxattr(&layer, mark, b"another boot", rustix::fs::XattrFlags::empty()).unwrap();
+    let again = store.resolve(&named("a")).unwrap().unwrap();
+    assert_eq!(std::fs::read(again.layer_dirs[0].join("a")).unwrap(), b"whole");
+    assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+}
+
 const ROLE: &str = "IMAGE_TEST_STORE";
 
 /// Not a test of its own: the body of the processes that the tests below start.
