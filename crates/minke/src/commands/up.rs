@@ -1,0 +1,124 @@
+//! `minke up`: the platform in one process, until Ctrl-C.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, Flags, ProviderKind};
+use crate::credentials::Credentials;
+use crate::error::{Failure, chain};
+use crate::{demo, wiring};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every flag can be a variable (MINKE_LISTEN, MINKE_DATA_DIR, …) or a line of the settings file (listen, data-dir, …); \
+a flag beats a variable, a variable beats the file. The gateway's variables of OpenFaaS (read_timeout, write_timeout, \
+upstream_timeout, functions_provider_url, basic_auth, secret_mount_path, function_namespace, scale_from_zero) keep \
+their meaning.
+
+Examples:
+  minke up --demo                        the platform with a sample function, on 127.0.0.1:8080
+  minke up --listen 0.0.0.0:8080         for callers from other machines
+  minke up --provider memory --no-auth --data-dir /tmp/minke   no containers, no root: to try the API")]
+pub struct UpArgs {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// What was opened before anything was touched.
+pub struct Listeners {
+    pub api: TcpListener,
+    pub metrics: TcpListener,
+}
+
+pub fn run(args: UpArgs) -> Result<(), Failure> {
+    // Variables that are not text cannot be settings of ours.
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    let variables: BTreeMap<String, String> = std::env::vars_os().filter_map(text).collect();
+    let config = Config::resolve(args.flags, &variables).map_err(Failure::usage)?;
+    start_log(&config)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if config.provider == ProviderKind::Oci && !rustix::process::geteuid().is_root() {
+        return Err(Failure::usage(
+            "containers need root; run it with sudo, or try the API without containers: minke up --provider memory",
+        ));
+    }
+    let credentials = match (&config.credentials_dir, config.auth) {
+        (Some(folder), true) => Some(Credentials::read(folder).map_err(|e| Failure::usage(chain(&e)))?),
+        _ => None,
+    };
+    wiring::check_provider_url(&config).map_err(Failure::usage)?;
+    let listeners = Listeners {
+        api: listen("--listen", config.listen)?,
+        metrics: listen("--metrics-listen", config.metrics_listen)?,
+    };
+    let credentials = match (credentials, config.auth) {
+        (None, true) => Some(Credentials::ensure(&config.data_dir).map_err(|e| Failure::usage(chain(&e)))?),
+        (credentials, _) => credentials,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?;
+    runtime.block_on(wiring::run(config, credentials, listeners))
+}
+
+/// The line that scripts wait for, then one short screen.
+pub fn announce(config: &Config, credentials: Option<&Credentials>, api: SocketAddr, metrics: SocketAddr) {
+    let mut out = io::stdout().lock();
+    let mut screen = format!("minke is ready on http://{api}\n\n");
+    let mut line = |label: &str, text: String| screen.push_str(&format!("  {label:<9} {text}\n"));
+    if config.demo {
+        line("call it", format!("curl http://{api}/function/{} -d world", demo::NAME));
+    }
+    match credentials {
+        Some(credentials) => {
+            let file = credentials.password_file.display();
+            line("password", format!("{file} (user {})", credentials.user));
+            line("log in", format!("faas-cli login --gateway http://{api} --password-stdin < {file}"));
+        }
+        None => line("password", "none: whoever can connect can manage functions".into()),
+    }
+    line("metrics", format!("http://{metrics}/metrics"));
+    line("stop", "Ctrl-C".into());
+    // Whoever closed our output does not want it.
+    let _ = out.write_all(screen.as_bytes()).and_then(|()| out.flush());
+}
+
+fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener)).map_err(
+        |error| match error.kind() {
+            io::ErrorKind::AddrInUse => Failure::usage(format_args!(
+                "{address} is in use by another program; stop it, or choose another address with {flag}"
+            )),
+            io::ErrorKind::PermissionDenied => Failure::usage(format_args!(
+                "cannot listen on {address}: ports below 1024 need root; choose another with {flag}"
+            )),
+            _ => Failure::usage(format_args!(
+                "cannot listen on {address}: {error}; choose another with {flag}"
+            )),
+        },
+    )
+}
+
+fn start_log(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log).map_err(|error| {
+        Failure::usage(format_args!("the log filter {:?} is not valid: {error}", config.log))
+    })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let colour =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let started = if config.log_json { log.json().try_init() } else { log.with_ansi(colour).try_init() };
+    started.map_err(|error| Failure::general(format_args!("failed to start the log: {error}")))
+}
+
+/// How long a drain may take before what is left is cut off.
+pub fn drain_timeout(config: &Config) -> Duration {
+    config.write_timeout
+}

@@ -1,0 +1,112 @@
+//! Where the concrete types meet: settings become a provider, a gateway and a server.
+
+use std::sync::Arc;
+
+use gateway::Gateway;
+use model::VersionInfo;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::up::{Listeners, announce, drain_timeout};
+use crate::config::{Config, ConfigError, ProviderKind};
+use crate::credentials::Credentials;
+use crate::demo;
+use crate::error::{Failure, chain};
+use crate::providers::{self, Running};
+use crate::shutdown::Signals;
+
+/// What this build is.
+pub fn version() -> VersionInfo {
+    VersionInfo {
+        release: env!("CARGO_PKG_VERSION").to_owned(),
+        sha: env!("MINKE_COMMIT").to_owned(),
+        commit_message: None,
+    }
+}
+
+/// The only part of the provider's settings that can be wrong by itself.
+pub fn check_provider_url(config: &Config) -> Result<(), ConfigError> {
+    match (config.provider, &config.provider_url) {
+        (ProviderKind::Remote, Some(url)) => providers::check_url(url),
+        _ => Ok(()),
+    }
+}
+
+pub async fn run(
+    config: Config,
+    credentials: Option<Credentials>,
+    listeners: Listeners,
+) -> Result<(), Failure> {
+    let mut signals = Signals::listen().map_err(anyhow::Error::from)?;
+    let api = TcpListener::from_std(listeners.api).map_err(anyhow::Error::from)?;
+    let metrics = TcpListener::from_std(listeners.metrics).map_err(anyhow::Error::from)?;
+    let addresses =
+        (api.local_addr().map_err(anyhow::Error::from)?, metrics.local_addr().map_err(anyhow::Error::from)?);
+    let running = tokio::select! {
+        running = providers::start(&config, credentials.as_ref()) => running?,
+        () = signals.next() => return Ok(()),
+    };
+    let gateway = Gateway::new(Arc::clone(&running.provider), gateway_config(&config, credentials.as_ref()));
+    let stop = CancellationToken::new();
+    let (stopped, drain) = (stop.clone().cancelled_owned(), drain_timeout(&config));
+    let mut serving = tokio::spawn(async move { gateway.serve(api, metrics, stopped, drain).await });
+
+    let ready = async {
+        if config.demo {
+            demo::deploy(&config, credentials.as_ref(), addresses.0).await?;
+        }
+        announce(&config, credentials.as_ref(), addresses.0, addresses.1);
+        Ok::<(), Failure>(())
+    };
+    let outcome = tokio::select! {
+        outcome = ready => match outcome {
+            Ok(()) => tokio::select! {
+                () = signals.next() => Ok(()),
+                ended = &mut serving => return ended_early(ended, running).await,
+            },
+            Err(failure) => Err(failure),
+        },
+        () = signals.next() => Ok(()),
+    };
+    stop.cancel();
+    let drained = async {
+        tracing::info!("draining; press Ctrl-C again to stop at once");
+        let _ = serving.await;
+        running.stop().await;
+    };
+    tokio::select! {
+        () = drained => {}
+        () = signals.next() => tracing::warn!("stopped before the drain was over"),
+    }
+    outcome
+}
+
+async fn ended_early(
+    ended: Result<std::io::Result<()>, tokio::task::JoinError>,
+    running: Running,
+) -> Result<(), Failure> {
+    running.stop().await;
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Failure::general(format_args!("the server ended: {}", chain(&error)))),
+        Err(error) => Err(Failure::general(format_args!("the server ended: {error}"))),
+    }
+}
+
+fn gateway_config(config: &Config, credentials: Option<&Credentials>) -> gateway::Config {
+    let auth = credentials
+        .map(|known| gateway::Credentials { user: known.user.clone(), password: known.password.clone() });
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let settings = gateway::Config {
+        auth,
+        namespace: config.namespace.clone(),
+        read_timeout: config.read_timeout,
+        write_timeout: config.write_timeout,
+        upstream_timeout: config.upstream_timeout,
+        activation_timeout: config.upstream_timeout,
+        scale_from_zero: config.scale_from_zero,
+        version: version(),
+        ..gateway::Config::default()
+    };
+    settings.within_descriptors(descriptors.map_or(usize::MAX, |limit| limit as usize))
+}

@@ -1,0 +1,12 @@
+//! The real platform: the binary as users run it, containers, a registry, and kills. Needs root and Linux.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod compat;
+mod conformance;
+mod crash;
+mod demo;
+mod isolation;
+mod leaks;
+mod platform;
+mod registry;
+mod settings;
