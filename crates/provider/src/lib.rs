@@ -26,7 +26,7 @@ pub use echo::{Echo, echo};
 pub use endpoint::{Endpoint, HttpReplica, InFlight};
 pub use error::{InvokeError, ProviderError};
 pub use memory::Memory;
-pub use remote::{Credentials, Remote, RemoteConfig, RemoteError};
+pub use remote::{Credentials, DeployAnswer, Remote, RemoteConfig, RemoteError};
 pub use route::{Route, RouteTable};
 
 /// Where functions run. What a method answers is durable when it returns: a crash after it loses nothing.

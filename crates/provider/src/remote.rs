@@ -32,6 +32,8 @@ pub struct RemoteConfig {
     pub user_agent: String,
     /// Where functions live when nobody says.
     pub namespace: Namespace,
+    /// Leave `namespace` out of requests, so that the far side's own default holds.
+    pub namespace_implicit: bool,
 }
 
 impl RemoteConfig {
@@ -43,8 +45,17 @@ impl RemoteConfig {
             timeout: Duration::from_secs(60),
             user_agent: concat!("minke/", env!("CARGO_PKG_VERSION")).to_owned(),
             namespace: Namespace::default(),
+            namespace_implicit: false,
         }
     }
+}
+
+/// How the far side answered a deployment, whatever it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployAnswer {
+    pub status: u16,
+    /// The start of the body.
+    pub message: String,
 }
 
 /// A platform at the other end of a URL. Clones share their connections.
@@ -52,14 +63,16 @@ impl RemoteConfig {
 pub struct Remote {
     client: Client,
     namespace: Namespace,
+    namespace_implicit: bool,
     routes: Arc<RouteTable>,
 }
 
 impl Remote {
     /// Fails on an address that cannot be one; reaches out to nobody yet.
     pub fn new(config: RemoteConfig) -> Result<Self, RemoteError> {
-        let namespace = config.namespace.clone();
-        Ok(Self { client: Client::new(config)?, namespace, routes: Arc::new(RouteTable::new()) })
+        let (namespace, namespace_implicit) = (config.namespace.clone(), config.namespace_implicit);
+        let client = Client::new(config)?;
+        Ok(Self { client, namespace, namespace_implicit, routes: Arc::new(RouteTable::new()) })
     }
 
     /// Keeps [`Provider::routes`] current by asking every `interval`, for as long as the future is polled.
@@ -76,9 +89,56 @@ impl Remote {
     /// The status code of the answer of deploy, which clients of the API show.
     pub async fn deploy_status(&self, method: Method, spec: FunctionSpec) -> Result<u16, ProviderError> {
         let id = spec.id.clone();
-        let body = FunctionDeployment::from(spec);
+        let mut body = FunctionDeployment::from(spec);
+        body.namespace = body.namespace.filter(|ns| !self.is_implicit(ns));
         let answer = self.client.call(method, "/system/functions", Some(&body)).await?;
         Ok(answer.expect(&[200, 201, 202], "function", &id.to_string())?.status)
+    }
+
+    /// Deploys and tells the status code even when it is a refusal; fails only when there is no answer.
+    pub async fn deploy_answer(
+        &self,
+        method: Method,
+        spec: FunctionSpec,
+    ) -> Result<DeployAnswer, ProviderError> {
+        let mut body = FunctionDeployment::from(spec);
+        body.namespace = body.namespace.filter(|ns| !self.is_implicit(ns));
+        let answer = self.client.call(method, "/system/functions", Some(&body)).await?;
+        Ok(DeployAnswer { status: answer.status, message: answer.message() })
+    }
+
+    /// [`Provider::get`], with what the replicas use when the far side can tell.
+    pub async fn get_with_usage(&self, id: &FunctionId) -> Result<FunctionStatus, ProviderError> {
+        let path = self.with_namespace(format!("/system/function/{}?usage=1", id.name), &id.namespace);
+        self.status(&path, id).await
+    }
+
+    /// [`Invoke::invoke`], but the far side answers at once and calls the function later.
+    pub async fn enqueue(&self, call: Call) -> Result<Response<Body>, InvokeError> {
+        self.client.invoke("async-function", call).await
+    }
+
+    async fn status(&self, path: &str, id: &FunctionId) -> Result<FunctionStatus, ProviderError> {
+        let answer = self.client.call(Method::GET, path, None::<&()>).await?;
+        let answer = answer.expect(&[200], "function", &id.to_string())?;
+        into_status(answer.json()?, &id.namespace)
+    }
+
+    fn is_implicit(&self, namespace: &str) -> bool {
+        self.namespace_implicit && namespace == self.namespace.as_str()
+    }
+
+    fn with_namespace(&self, mut path: String, namespace: &Namespace) -> String {
+        if !self.is_implicit(namespace.as_str()) {
+            path.push(if path.contains('?') { '&' } else { '?' });
+            path.push_str("namespace=");
+            path.push_str(namespace.as_str());
+        }
+        path
+    }
+
+    fn body_namespace(&self, namespace: &Namespace) -> Option<String> {
+        (!self.is_implicit(namespace.as_str())).then(|| namespace.to_string())
     }
 
     async fn mutate<B: serde::Serialize>(
@@ -137,16 +197,16 @@ impl Provider for Remote {
     async fn delete(&self, id: &FunctionId) -> Result<(), ProviderError> {
         let body = DeleteFunctionRequest {
             function_name: Some(id.name.to_string()),
-            namespace: Some(id.namespace.to_string()),
+            namespace: self.body_namespace(&id.namespace),
         };
-        let path = format!("/system/functions?namespace={}", id.namespace);
+        let path = self.with_namespace("/system/functions".to_owned(), &id.namespace);
         self.mutate((Method::DELETE, &path, &body), id).await?;
         self.routes.retract(id);
         Ok(())
     }
 
     async fn list(&self, namespace: &Namespace) -> Result<Vec<FunctionStatus>, ProviderError> {
-        let path = format!("/system/functions?namespace={namespace}");
+        let path = self.with_namespace("/system/functions".to_owned(), namespace);
         let answer = self.client.call(Method::GET, &path, None::<&()>).await?;
         let answer = answer.expect(&[200], "namespace", namespace.as_str())?;
         let list = answer.json::<Option<Vec<FunctionStatusResponse>>>()?.unwrap_or_default();
@@ -154,19 +214,17 @@ impl Provider for Remote {
     }
 
     async fn get(&self, id: &FunctionId) -> Result<FunctionStatus, ProviderError> {
-        let path = format!("/system/function/{}?namespace={}", id.name, id.namespace);
-        let answer = self.client.call(Method::GET, &path, None::<&()>).await?;
-        let answer = answer.expect(&[200], "function", &id.to_string())?;
-        into_status(answer.json()?, &id.namespace)
+        let path = self.with_namespace(format!("/system/function/{}", id.name), &id.namespace);
+        self.status(&path, id).await
     }
 
     async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), ProviderError> {
         let body = ScaleServiceRequest {
             service_name: Some(id.name.to_string()),
             replicas: Some(replicas.into()),
-            namespace: Some(id.namespace.to_string()),
+            namespace: self.body_namespace(&id.namespace),
         };
-        let path = format!("/system/scale-function/{}?namespace={}", id.name, id.namespace);
+        let path = self.with_namespace(format!("/system/scale-function/{}", id.name), &id.namespace);
         self.mutate((Method::POST, &path, &body), id).await.map(drop)
     }
 
@@ -185,7 +243,7 @@ impl Provider for Remote {
 #[async_trait]
 impl Invoke for Remote {
     async fn invoke(&self, call: Call) -> Result<Response<Body>, InvokeError> {
-        self.client.invoke(call).await
+        self.client.invoke("function", call).await
     }
 }
 

@@ -116,11 +116,11 @@ impl Client {
         })
     }
 
-    /// A call to `/function/{id}` of the far side; what the function needs travels as it came.
-    pub async fn invoke(&self, call: Call) -> Result<Response<Body>, InvokeError> {
+    /// A call to `/{route}/{id}` of the far side; what the function needs travels as it came.
+    pub async fn invoke(&self, route: &str, call: Call) -> Result<Response<Body>, InvokeError> {
         let Call { function, mut request, .. } = call;
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        let uri = format!("{}/function/{function}{target}", self.base);
+        let uri = format!("{}/{route}/{function}{target}", self.base);
         let uri = uri.parse::<Uri>().map_err(|e| InvokeError::Request(e.into()))?;
         *request.uri_mut() = uri;
         request.headers_mut().insert(HOST, self.authority.clone());
@@ -145,9 +145,8 @@ impl Answer {
         if codes.contains(&self.status) {
             return Ok(self);
         }
-        let message = String::from_utf8_lossy(&self.body[..self.body.len().min(MESSAGE_MAX)]);
-        let message = message.trim();
-        let or = |text: &str| if message.is_empty() { text.to_owned() } else { message.to_owned() };
+        let message = self.message();
+        let or = |text: &str| if message.is_empty() { text.to_owned() } else { message.clone() };
         Err(match self.status {
             404 => ProviderError::NotFound { kind, name: name.to_owned() },
             409 => ProviderError::AlreadyExists { kind, name: name.to_owned() },
@@ -157,13 +156,18 @@ impl Answer {
             501 => ProviderError::Unsupported("this call"),
             502..=504 => ProviderError::Unavailable {
                 what: "the provider behind the gateway".into(),
-                source: (!message.is_empty()).then(|| message.into()),
+                source: (!message.is_empty()).then(|| message.clone().into()),
             },
             status => ProviderError::backend(
                 "carry out the call on the far side",
                 format!("status {status}: {}", or("no reason given")),
             ),
         })
+    }
+
+    /// The start of the body, for people.
+    pub fn message(&self) -> String {
+        String::from_utf8_lossy(&self.body[..self.body.len().min(MESSAGE_MAX)]).trim().to_owned()
     }
 
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ProviderError> {
