@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::image::{Digest, ImageRef};
 use oci_spec::image::ImageConfiguration;
+use tokio::sync::mpsc::Sender;
 
 use crate::error::ImageError;
 use crate::image::Image;
@@ -77,11 +78,14 @@ impl Store {
     /// changes no name.
     pub async fn pull(&self, reference: &ImageRef, options: &PullOptions) -> Result<Pulled, ImageError> {
         let timeout = self.limits().pull_timeout;
-        let result = tokio::time::timeout(timeout, self.pull_now(reference, options)).await;
+        let (writes, mut ended) = tokio::sync::mpsc::channel(1);
+        let result = tokio::time::timeout(timeout, self.pull_now(reference, options, writes)).await;
         let result = result.unwrap_or_else(|_| {
             Err(ImageError::Timeout { image: reference.clone(), seconds: timeout.as_secs() })
         });
         if result.is_err() {
+            // Transfers beside the one that failed were dropped; their files go with their writers.
+            let _ = ended.recv().await;
             let store = self.clone();
             blocking(move || {
                 store.discard_failed();
@@ -92,8 +96,13 @@ impl Store {
         result
     }
 
-    async fn pull_now(&self, reference: &ImageRef, options: &PullOptions) -> Result<Pulled, ImageError> {
-        let registry = Registry::connect(reference, options, self.limits()).await?;
+    async fn pull_now(
+        &self,
+        reference: &ImageRef,
+        options: &PullOptions,
+        writes: Sender<()>,
+    ) -> Result<Pulled, ImageError> {
+        let registry = Registry::connect(reference, options, self.limits(), writes).await?;
         let found = self.find(&registry, reference).await?;
         let store = self.clone();
         let session = blocking(move || store.session()).await?;
@@ -199,7 +208,9 @@ impl Store {
         let mut body = registry.blob(&blob.digest).await?;
         let (store, expected, max) = (self.clone(), blob.digest.clone(), max.min(blob.size));
         let (sender, mut receiver) = tokio::sync::mpsc::channel::<bytes::Bytes>(8);
+        let token = registry.writes.clone();
         let writer = tokio::task::spawn_blocking(move || {
+            let _token = token;
             let mut writer = store.blob_writer(max, &format!("blob {expected}"))?;
             let mut is_whole = false;
             while let Some(bytes) = receiver.blocking_recv() {

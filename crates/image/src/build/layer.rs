@@ -110,8 +110,9 @@ impl LayerBuilder {
 
     pub(super) fn write(self, store: &Store) -> Result<Written, ImageError> {
         let mut blob = Blob { writer: store.blob_writer(store.limits().blob_max, "layer")?, refused: None };
+        // A layer that is built is used here first; smaller would be several times slower.
         let hashing =
-            Hashing { inner: GzEncoder::new(&mut blob, Compression::default()), hasher: Sha256::new() };
+            Hashing { inner: GzEncoder::new(&mut blob, Compression::fast()), hasher: Sha256::new() };
         let written = self.write_archive(hashing);
         match (written, blob.refused) {
             (Ok(diff_id), None) => {

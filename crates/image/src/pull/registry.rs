@@ -12,6 +12,7 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Reference, RegistryOperation};
 use reqwest::header::ACCEPT;
 use reqwest::{RequestBuilder, Response, StatusCode};
+use tokio::sync::mpsc::Sender;
 
 use super::{PullOptions, auth};
 use crate::error::ImageError;
@@ -32,6 +33,8 @@ pub(super) struct Registry {
     http: reqwest::Client,
     authorization: Authorization,
     manifest_max: u64,
+    /// Cloned into every write of this pull: who holds the other end knows when the last one has ended.
+    pub(super) writes: Sender<()>,
 }
 
 enum Authorization {
@@ -45,6 +48,7 @@ impl Registry {
         image: &ImageRef,
         options: &PullOptions,
         limits: &Limits,
+        writes: Sender<()>,
     ) -> Result<Self, ImageError> {
         // Fails when the program has chosen a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -63,7 +67,14 @@ impl Registry {
         let credentials = auth::credentials(image.registry(), options.docker_config.as_deref()).await?;
         let authorization = authorize(image, host, plain, credentials, limits).await?;
         let base = format!("{scheme}://{host}/v2/{}", image.repository());
-        Ok(Self { image: image.clone(), base, http, authorization, manifest_max: limits.manifest_max })
+        Ok(Self {
+            image: image.clone(),
+            base,
+            http,
+            authorization,
+            manifest_max: limits.manifest_max,
+            writes,
+        })
     }
 
     /// The manifest or index with this digest, or what the name's tag means.

@@ -249,6 +249,36 @@ async fn a_blob_that_never_ends_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pull_that_is_dropped_changes_no_name() {
+    let (_dir, store) = store();
+    let layer = gzip(&tar(&[file("a", "a")]));
+    let files = oci_layout(Some("app:1"), &[(tar(&[file("a", "a")]), layer.clone())]);
+    let is_manifest = |file: &&Vec<u8>| String::from_utf8_lossy(file).contains("\"layers\":[{");
+    let manifest = files.values().find(is_manifest).unwrap().clone();
+    let (started, layer_asked) = tokio::sync::oneshot::channel();
+    let started = Mutex::new(Some(started));
+    let address = serve(move |path| match path {
+        "/v2/" => http("200 OK", b"{}"),
+        path if path.contains("/manifests/") => http("200 OK", &manifest),
+        path if path.contains(&hex(&layer)) => {
+            started.lock().unwrap().take().map(|started| started.send(()));
+            // More is promised than comes.
+            b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx".to_vec()
+        }
+        path => http("200 OK", &files[&format!("blobs/sha256/{}", path.rsplit_once(':').unwrap().1)]),
+    })
+    .await;
+    let name: ImageRef = format!("{address}/app:1").parse().unwrap();
+    let options = PullOptions::default();
+    tokio::select! {
+        result = store.pull(&name, &options) => assert!(result.is_err()),
+        _ = layer_asked => {}
+    }
+    assert!(store.resolve(&name).unwrap().is_none());
+    assert!(store.list().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn plain_http_is_for_loopback_and_the_listed() {
     let (_dir, store) = store();
     // An address of this host that is not loopback would do; a name that resolves to loopback is not enough.
