@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::OciError;
 pub use health::PATH_ANNOTATION;
-pub use images::Images;
+pub use images::{Images, StoreImages};
 
 use health::Probe;
 use host::Host;

@@ -1,21 +1,34 @@
-//! Real containers on this host: needs root, cgroups and a static busybox.
+//! Real containers on this host: needs root, cgroups, a static busybox, and `strip`.
 //!
 //! A main of its own, since the launcher is this executable again and must become one before any thread exists.
 
 #![allow(clippy::unwrap_used)]
 
+mod conformance;
 mod container;
 mod crash;
+mod echo;
+mod function;
 mod harness;
 mod hostile;
 mod limits;
+mod platform;
 mod remains;
 mod support;
 
 fn main() -> std::process::ExitCode {
     provider_oci::launcher::main_if_child();
-    if crash::main_if_platform() {
+    if crash::main_if_platform() || echo::main_if_function() {
         return std::process::ExitCode::SUCCESS;
     }
-    harness::run(&[container::TESTS, limits::TESTS, hostile::TESTS, remains::TESTS, crash::TESTS])
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
+    harness::run(&[
+        container::TESTS,
+        limits::TESTS,
+        hostile::TESTS,
+        remains::TESTS,
+        crash::TESTS,
+        function::TESTS,
+        conformance::TESTS,
+    ])
 }

@@ -121,11 +121,11 @@ fn pipe() -> (Receiver, OwnedFd) {
 
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(90), future).await.expect("in time") })
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), future).await.expect("in time") })
 }
 
 /// Polls for what nobody announces.
-pub fn until(what: &str, reached: impl Fn() -> bool) {
+pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !reached() {
         assert!(begun.elapsed() < Duration::from_secs(20), "waited 20 s until {what}");
