@@ -18,7 +18,7 @@ fn main() {
     }
     println!("cargo::rerun-if-env-changed=MINKE_COMMIT");
     let commit = env::var("MINKE_COMMIT").ok().filter(|sha| !sha.is_empty()).or_else(|| head(&root));
-    println!("cargo::rustc-env=MINKE_COMMIT={}", commit.unwrap_or_else(|| "unknown".into()));
+    println!("cargo::rustc-env=BUILD_COMMIT={}", commit.unwrap_or_else(|| "unknown".into()));
 
     let arch = variable("CARGO_CFG_TARGET_ARCH");
     let musl = format!("{arch}-unknown-linux-musl");
@@ -29,7 +29,7 @@ fn main() {
     build(&root, &target, &folder);
     for (_, program) in PACKAGES {
         let built = folder.join(&target).join("static").join(program);
-        println!("cargo::rustc-env=MINKE_STATIC_{}={}", program.to_uppercase(), built.display());
+        println!("cargo::rustc-env=BUILD_{}={}", program.to_uppercase(), built.display());
     }
 }
 

@@ -33,11 +33,13 @@ pub struct ConnectOptions {
     pub timeout: Duration,
     /// Credentials to use in place of any that are saved.
     pub credentials: Option<Credentials>,
+    /// Somebody named a namespace, so it is sent even when it is the usual default.
+    pub namespace_stated: bool,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { timeout: CALL_TIMEOUT, credentials: None }
+        Self { timeout: CALL_TIMEOUT, credentials: None, namespace_stated: false }
     }
 }
 
@@ -60,7 +62,7 @@ impl Connection {
             tls_no_verify: flags.tls_no_verify,
             timeout: options.timeout,
             namespace: namespace.clone(),
-            namespace_implicit: true,
+            namespace_implicit: !options.namespace_stated,
             ..RemoteConfig::new(gateway.as_str())
         });
         let remote = remote.map_err(|error| Failure::usage(with_source(&error)))?;

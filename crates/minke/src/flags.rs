@@ -7,6 +7,7 @@ use clap::{ArgAction, Args};
 use model::duration::parse_go_duration;
 use model::{FunctionId, Namespace, env};
 
+use crate::client::ConnectOptions;
 use crate::error::Failure;
 
 #[derive(Debug, Clone, Default, Args)]
@@ -57,6 +58,13 @@ pub struct DataDirFlag {
 pub const DATA_DIR: &str = "/var/lib/minke";
 
 impl NamespaceFlag {
+    /// How to connect so that a namespace that was named is sent, in the flag or as part of a function's name.
+    pub fn options(&self, name: Option<&str>) -> ConnectOptions {
+        let in_flag = self.namespace.as_deref().is_some_and(|text| !text.is_empty());
+        let namespace_stated = in_flag || name.is_some_and(|name| name.contains('.'));
+        ConnectOptions { namespace_stated, ..ConnectOptions::default() }
+    }
+
     /// `None` when the gateway shall choose.
     pub fn get(&self) -> Result<Option<Namespace>, Failure> {
         let text = self.namespace.as_deref().filter(|text| !text.is_empty());

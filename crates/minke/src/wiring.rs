@@ -19,7 +19,7 @@ use crate::shutdown::Signals;
 pub fn version() -> VersionInfo {
     VersionInfo {
         release: env!("CARGO_PKG_VERSION").to_owned(),
-        sha: env!("MINKE_COMMIT").to_owned(),
+        sha: env!("BUILD_COMMIT").to_owned(),
         commit_message: None,
     }
 }

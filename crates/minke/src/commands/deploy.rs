@@ -132,7 +132,7 @@ pub fn run(args: DeployArgs) -> Result<(), Failure> {
         return Err(Failure::usage("the stack file has no functions"));
     }
     let gateway = stack.as_ref().and_then(|stack| stack.gateway.as_deref());
-    let options = ConnectOptions { timeout: args.timeout, ..Default::default() };
+    let options = ConnectOptions { timeout: args.timeout, ..args.namespace.options(None) };
     let connection = Connection::new(&args.gateway, gateway, options)?;
     connection.warn_without_tls();
     let order = match (args.replace, args.update) {

@@ -37,8 +37,8 @@ pub struct DescribeArgs {
 pub fn run(args: DescribeArgs) -> Result<(), Failure> {
     let stack = Stack::load_for_address(&args.stack)?;
     let gateway = stack.as_ref().and_then(|stack| stack.gateway.as_deref());
-    let connection = Connection::new(&args.gateway, gateway, Default::default())?;
     let name = args.name.or(args.name_flag).unwrap_or_default();
+    let connection = Connection::new(&args.gateway, gateway, args.namespace.options(Some(&name)))?;
     let (id, with_namespace) = args.namespace.function(&name, &connection.namespace)?;
     let status = block_on(status(&connection, &id)).map_err(|failure| {
         // The namespace is said when the user said it.

@@ -48,7 +48,7 @@ enum Sort {
 pub fn run(args: ListArgs) -> Result<(), Failure> {
     let stack = Stack::load_for_address(&args.stack)?;
     let gateway = stack.as_ref().and_then(|stack| stack.gateway.as_deref());
-    let connection = Connection::new(&args.gateway, gateway, Default::default())?;
+    let connection = Connection::new(&args.gateway, gateway, args.namespace.options(None))?;
     let namespace = args.namespace.get()?.unwrap_or_else(|| connection.namespace.clone());
     let mut functions = block_on(functions(&connection, &namespace))?;
     match args.sort {

@@ -34,7 +34,7 @@ pub fn run(args: RemoveArgs) -> Result<(), Failure> {
         None => Stack::load(&args.stack)?,
     };
     let gateway = stack.as_ref().and_then(|stack| stack.gateway.as_deref());
-    let connection = Connection::new(&args.gateway, gateway, Default::default())?;
+    let connection = Connection::new(&args.gateway, gateway, args.namespace.options(args.name.as_deref()))?;
     let targets: Vec<Target> = match (&args.name, &stack) {
         (Some(name), _) => vec![args.namespace.function(name, &connection.namespace)?],
         (None, Some(stack)) => of_stack(stack, args.namespace.get()?, &connection.namespace),

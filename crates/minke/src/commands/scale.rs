@@ -30,7 +30,7 @@ pub struct ScaleArgs {
 pub fn run(args: ScaleArgs) -> Result<(), Failure> {
     let stack = Stack::load_for_address(&args.stack)?;
     let gateway = stack.as_ref().and_then(|stack| stack.gateway.as_deref());
-    let connection = Connection::new(&args.gateway, gateway, Default::default())?;
+    let connection = Connection::new(&args.gateway, gateway, args.namespace.options(Some(&args.name)))?;
     let (id, with_namespace) = args.namespace.function(&args.name, &connection.namespace)?;
     block_on(async {
         connection.remote.scale(&id, args.replicas).await.map_err(|error| connection.failure(error))

@@ -13,7 +13,7 @@ use crate::printer;
 use crate::stack::Stack;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-const COMMIT: &str = env!("MINKE_COMMIT");
+const COMMIT: &str = env!("BUILD_COMMIT");
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]

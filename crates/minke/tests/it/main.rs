@@ -1,1 +1,9 @@
-//! x
+//! The command line as a whole: the real program, what it sends, what it prints, how it ends.
+
+mod build;
+mod login;
+mod platform;
+mod refusals;
+mod requests;
+mod support;
+mod tables;

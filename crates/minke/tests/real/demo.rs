@@ -17,6 +17,9 @@ fn up_with_the_demo_answers_from_inside_a_container() {
         assert!(inside.contains(&format!("{namespace}:[")), "{namespace} is not told in {inside:?}");
         assert!(!inside.contains(host), "the function shares {host} with the host: {inside}");
     }
+    let metrics = curl(&[&platform.metrics_url()]);
+    let counted = "gateway_function_invocation_total{function_name=\"hello.openfaas-fn\",code=\"200\"} 2";
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
     assert!(platform.stop().success());
     assert_eq!(Leaks::count(dir.path()), before, "Ctrl-C leaves nothing behind");
 

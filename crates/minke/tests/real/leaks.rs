@@ -24,7 +24,10 @@ impl Leaks {
             cgroups: cgroups(data_dir),
             processes: processes(prefix),
             network_namespaces: network_namespaces(),
-            replica_folders: names(&data_dir.join("replicas")),
+            replica_folders: ["containers/replicas", "containers/run"]
+                .iter()
+                .flat_map(|f| names(&data_dir.join(f)))
+                .collect(),
             temporary_files: names(&data_dir.join("images/tmp")),
         }
     }

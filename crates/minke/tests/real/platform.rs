@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Platform {
     pub address: String,
-    pub metrics: String,
+    metrics: String,
     child: Child,
     data_dir: PathBuf,
 }
@@ -54,6 +54,10 @@ impl Platform {
         format!("http://{}", self.address)
     }
 
+    pub fn metrics_url(&self) -> String {
+        self.metrics.clone()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -66,11 +70,6 @@ impl Platform {
         let credentials = Credentials::Basic { user: "admin".into(), password: self.password() };
         let config = RemoteConfig { credentials: Some(credentials), ..RemoteConfig::new(self.url()) };
         Remote::new(config).unwrap()
-    }
-
-    /// A command of the same binary, told where this platform is.
-    pub fn minke(&self, args: &[&str]) -> Output {
-        minke(&self.data_dir, args).env("OPENFAAS_URL", self.url()).output().unwrap()
     }
 
     /// Ctrl-C, and what it came to.

@@ -87,12 +87,29 @@ async fn an_image_is_pulled_once() {
     assert!(platform.stop().success());
 }
 
-/// Out of one store and into the registry, with a tool that is not ours.
+/// Out of one store and into the registry, as an OCI layout, with a tool that is not ours.
 fn push(data_dir: &Path, from: &str, to: &str) {
-    let archive = data_dir.join("oci");
-    ok(minke(data_dir, &["image", "export", from, archive.to_str().unwrap()]).output().unwrap());
+    let names = fs::read_dir(data_dir.join("images/refs")).unwrap().flatten();
+    let names = names
+        .map(|name| serde_json::from_slice::<serde_json::Value>(&fs::read(name.path()).unwrap()).unwrap());
+    let name = names.into_iter().find(|name| name["reference"].as_str().unwrap().ends_with(from)).unwrap();
+    let digest = &name["digest"];
+    let layout = data_dir.join("layout");
+    let blobs = layout.join("blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    for blob in fs::read_dir(data_dir.join("images/blobs/sha256")).unwrap().flatten() {
+        fs::copy(blob.path(), blobs.join(blob.file_name())).unwrap();
+    }
+    let manifest = blobs.join(digest.as_str().unwrap().trim_start_matches("sha256:"));
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": [{
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": digest,
+        "size": fs::metadata(manifest).unwrap().len(),
+    }]});
+    fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    fs::write(layout.join("index.json"), index.to_string()).unwrap();
     let copy = Command::new("skopeo")
-        .args(["copy", "--insecure-policy", "--dest-tls-verify=false", &format!("oci:{}", archive.display())])
+        .args(["copy", "--insecure-policy", "--dest-tls-verify=false", &format!("oci:{}", layout.display())])
         .arg(format!("docker://{to}"))
         .output()
         .expect("skopeo is installed; `make test` does it");

@@ -8,7 +8,8 @@ use std::process::Output;
 use crate::platform::{Platform, data_dir, minke};
 
 fn up(data_dir: &Path, args: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut command = minke(data_dir, &["up", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
+    let mut command = minke(data_dir, &["up"]);
+    command.env("MINKE_LISTEN", "127.0.0.1:0").env("MINKE_METRICS_LISTEN", "127.0.0.1:0");
     command.args(args).envs(variables.iter().copied()).output().unwrap()
 }
 

@@ -29,7 +29,7 @@ pub async fn all(
     order: Order,
     wait: Option<Duration>,
 ) -> Result<(), Failure> {
-    let mut failed: Vec<(String, u16)> = Vec::new();
+    let mut failed: Vec<(String, Option<u16>)> = Vec::new();
     let mut deployed: Vec<FunctionId> = Vec::new();
     for wish in wishes {
         let (id, with_namespace) = (wish.spec.id.clone(), wish.with_namespace);
@@ -38,13 +38,13 @@ pub async fn all(
             Ok(answer) => answer,
             Err(failure) => {
                 printer::tell(failure);
-                failed.push((id.name.to_string(), StatusCode::INTERNAL_SERVER_ERROR.as_u16()));
+                failed.push((id.name.to_string(), None));
                 continue;
             }
         };
         if !matches!(answer.status, 200..=202) {
             tell_refusal(connection, &answer);
-            failed.push((id.name.to_string(), answer.status));
+            failed.push((id.name.to_string(), Some(answer.status)));
             continue;
         }
         if answer.status == 200 && matches!(order, Order::UpdateOrCreate) {
@@ -56,7 +56,8 @@ pub async fn all(
         deployed.push(id);
     }
     for (name, status) in &failed {
-        printer::tell(format_args!("Function '{name}' failed to deploy with status code: {status}"));
+        let code = status.map(|status| format!(" with status code: {status}")).unwrap_or_default();
+        printer::tell(format_args!("Function '{name}' failed to deploy{code}"));
     }
     let mut late = false;
     if let Some(limit) = wait {
