@@ -27,7 +27,7 @@ async fn killed_at_any_instant_it_comes_back_whole() {
     let dir = data_dir();
     let image = build_sample(dir.path(), "hello");
     let before = Leaks::count(dir.path());
-    let mut random = fastrand::Rng::with_seed(0x4d69_6e6b_65);
+    let mut random = fastrand::Rng::with_seed(0x4d69_6e6b);
     let mut answered: Vec<FunctionId> = Vec::new();
     for round in 0..rounds(20, 200) {
         let platform = Platform::start(dir.path());
@@ -65,7 +65,7 @@ async fn two_hundred_lives_of_a_function_leave_no_trace() {
     // The first life opens what stays open: connections, the host's namespace.
     let life = async |n: u32| {
         let id = deploy(&client, "life", &image).await;
-        if n % 10 == 0 {
+        if n.is_multiple_of(10) {
             assert_eq!(call(&client, &id, "/", Body::Empty).await.status(), 200);
         }
         client.delete(&id).await.unwrap();
