@@ -24,6 +24,18 @@ pub fn fork(child: impl FnOnce() -> i32) -> std::io::Result<Pid> {
     }
 }
 
+/// Whether SIGTERM can mean anything to the first process of a pid namespace: one that does not catch or hold it never
+/// sees it, and to wait for its end is to wait in vain. `pid_namespaces(7)`
+pub fn heeds_sigterm(pid: Pid) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
+    let Ok(status) = status else { return true };
+    let masks = status.lines().filter_map(|line| {
+        let (name, mask) = line.split_once(":\t")?;
+        matches!(name, "SigCgt" | "SigBlk").then(|| u64::from_str_radix(mask, 16).ok())?
+    });
+    masks.fold(0, |all, mask| all | mask) & (1 << (libc::SIGTERM - 1)) != 0
+}
+
 /// Signals to hold back in the launcher: the platform decides when it ends, not the terminal.
 const HELD: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 

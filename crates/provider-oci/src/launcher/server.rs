@@ -30,6 +30,8 @@ pub struct Server {
     containers: HashMap<String, State>,
     /// Ends of processes nobody asked for yet: a container can be gone before its worker has told its pid.
     strays: HashMap<Pid, WaitStatus>,
+    /// Workers that have spoken and are about to end.
+    leaving: HashMap<Pid, OwnedFd>,
     /// When the platform was found gone.
     farewell: Option<Instant>,
 }
@@ -48,6 +50,7 @@ impl Server {
             cgroups,
             containers: HashMap::new(),
             strays: HashMap::new(),
+            leaving: HashMap::new(),
             farewell: None,
         }
     }
@@ -90,6 +93,7 @@ impl Server {
             | State::Cleaning { pidfd, .. }) = state;
             fds.push(PollFd::new(pidfd, PollFlags::IN));
         }
+        fds.extend(self.leaving.values().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
         let timeout = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = timeout.and_then(|left| Timespec::try_from(left + Duration::from_millis(1)).ok());
         // An interrupted poll is as good as an early one.
@@ -171,7 +175,12 @@ impl Server {
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => {
                 let kill_at = (stop || self.farewell.is_some()).then(Instant::now);
-                self.containers.insert(id.to_owned(), State::Running { pid, pidfd, kill_at });
+                let running = State::Running { pid, pidfd, kill_at };
+                if let Some(State::Building { worker, pidfd, .. }) =
+                    self.containers.insert(id.to_owned(), running)
+                {
+                    self.leaving.insert(worker, pidfd);
+                }
             }
             Err(errno) => self.failed(id, format!("failed to watch the container: {errno}")),
         }
@@ -184,8 +193,9 @@ impl Server {
 
     fn stop(&mut self, id: &str, grace: Duration) {
         match self.containers.get_mut(id) {
-            Some(State::Running { pidfd, kill_at, .. }) => {
+            Some(State::Running { pid, pidfd, kill_at }) => {
                 let _ = rustix::process::pidfd_send_signal(&*pidfd, Signal::TERM);
+                let grace = if process::heeds_sigterm(*pid) { grace } else { Duration::ZERO };
                 let at = Instant::now() + grace;
                 *kill_at = Some(kill_at.map_or(at, |earlier| earlier.min(at)));
             }
@@ -205,6 +215,9 @@ impl Server {
     }
 
     fn reaped(&mut self, pid: Pid, status: WaitStatus) {
+        if self.leaving.remove(&pid).is_some() {
+            return;
+        }
         let known = self.containers.iter().find(|(_, state)| match state {
             State::Building { worker, .. } => *worker == pid,
             State::Running { pid: init, .. } => *init == pid,
@@ -212,7 +225,10 @@ impl Server {
         });
         match known.map(|(id, state)| (id.clone(), state)) {
             // Its last word may still be in the channel; the container's process may hold the channel open.
-            Some((id, State::Building { channel, .. })) if is_readable(channel) => self.built(&id),
+            Some((id, State::Building { channel, .. })) if is_readable(channel) => {
+                self.built(&id);
+                self.leaving.remove(&pid);
+            }
             Some((id, State::Building { .. })) => {
                 self.failed(&id, "the worker ended unexpectedly".to_owned())
             }

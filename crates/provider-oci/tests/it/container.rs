@@ -32,9 +32,16 @@ fn it_runs_and_reports_its_exit() {
         output.begun().await;
         assert_eq!(container.stop(Duration::from_secs(20)).await, Exit::Code(3));
 
-        // The first process of a pid namespace ignores a signal that it does not handle.
-        let (container, _output) = host.start(&host.spec("c", "sleep 1000")).await;
-        assert_eq!(container.stop(Duration::from_millis(50)).await, Exit::Signal(9));
+        // The first process of a pid namespace never sees a signal that it does not catch: there is nothing to wait for.
+        let (container, _output) = host.start(&host.spec("c", "exec sleep 1000")).await;
+        let begun = std::time::Instant::now();
+        assert_eq!(container.stop(Duration::from_secs(1000)).await, Exit::Signal(9));
+        assert!(begun.elapsed() < Duration::from_secs(20));
+
+        let (container, mut output) =
+            host.start(&host.spec("d", "trap : TERM; echo; while :; do sleep 0.05; done")).await;
+        output.begun().await;
+        assert_eq!(container.stop(Duration::from_millis(100)).await, Exit::Signal(9));
     });
 }
 
