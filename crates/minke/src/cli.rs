@@ -38,7 +38,8 @@ pub enum Command {
     /// Build images for functions
     Build(build::BuildArgs),
     /// Deploy functions
-    Deploy(deploy::DeployArgs),
+    // Boxed for being several times the size of the others.
+    Deploy(Box<deploy::DeployArgs>),
     /// List functions
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
@@ -65,10 +66,14 @@ pub enum Command {
 pub fn run() -> ExitCode {
     let mut definition = Cli::command();
     definition.build();
-    let words = switches::without_values(&definition, std::env::args_os().collect());
+    let words: Vec<_> = std::env::args_os().collect();
+    let named = words.iter().skip(1).filter_map(|word| word.to_str());
+    let subcommand =
+        named.filter_map(|word| definition.find_subcommand(word)).next().map(|c| c.get_name().to_owned());
+    let words = switches::without_values(&definition, words);
     let parsed =
         definition.try_get_matches_from_mut(words).and_then(|matches| Cli::from_arg_matches(&matches));
-    match parsed.map_err(refusal::into_failure) {
+    match parsed.map_err(|error| refusal::into_failure(error, subcommand.as_deref())) {
         Ok(cli) => dispatch(cli.command).map_or_else(Failure::report, |()| ExitCode::SUCCESS),
         Err(Some(failure)) => failure.report(),
         Err(None) => ExitCode::SUCCESS,
@@ -79,7 +84,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Up(args) => up::run(args),
         Command::Build(args) => build::run(args),
-        Command::Deploy(args) => deploy::run(args),
+        Command::Deploy(args) => deploy::run(*args),
         Command::List(args) => list::run(args),
         Command::Describe(args) => describe::run(args),
         Command::Invoke(args) => invoke::run(args),

@@ -25,6 +25,7 @@ pub struct Connection {
     pub remote: Remote,
     /// Where functions are when nobody says.
     pub namespace: Namespace,
+    namespace_stated: bool,
     has_credentials: bool,
 }
 
@@ -66,7 +67,7 @@ impl Connection {
             ..RemoteConfig::new(gateway.as_str())
         });
         let remote = remote.map_err(|error| Failure::usage(with_source(&error)))?;
-        Ok(Self { gateway, remote, namespace, has_credentials })
+        Ok(Self { gateway, remote, namespace, namespace_stated: options.namespace_stated, has_credentials })
     }
 
     /// Says so when what we send can be read on its way.
@@ -82,7 +83,11 @@ impl Connection {
     /// What a management call's failure means to whoever typed the command.
     pub fn failure(&self, error: ProviderError) -> Failure {
         Failure::general(match error {
-            ProviderError::NotFound { kind: "function", name } => format!("No such function: {name}"),
+            ProviderError::NotFound { kind: "function", name } => {
+                let unstated = format!(".{}", self.namespace);
+                let short = name.strip_suffix(&unstated).filter(|_| !self.namespace_stated);
+                format!("No such function: {}", short.unwrap_or(&name))
+            }
             ProviderError::Denied(_) if self.has_credentials => format!(
                 "{gateway} does not accept these credentials; run: minke login --gateway {gateway}",
                 gateway = self.gateway

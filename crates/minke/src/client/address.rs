@@ -47,12 +47,18 @@ impl Gateway {
                 "{origin}: {shown:?} is not an address; write it like http://127.0.0.1:8080"
             ))
         };
-        let text = text.trim().trim_end_matches('/');
+        let text = text.trim();
+        if text.contains('@') {
+            // It may hold a password, so it is not shown.
+            return Err(Failure::usage(format_args!(
+                "{origin}: an address cannot hold a user or a password; leave them out and use `minke login`"
+            )));
+        }
         let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let uri: Uri = full.parse().map_err(|_| refused())?;
         let scheme = uri.scheme_str().unwrap_or_default().to_ascii_lowercase();
         let authority = uri.authority().ok_or_else(refused)?.as_str();
-        let plain = !authority.contains('@') && uri.query().is_none();
+        let plain = uri.query().is_none();
         if !matches!(scheme.as_str(), "http" | "https") || !plain || uri.host().is_none_or(str::is_empty) {
             return Err(refused());
         }

@@ -56,7 +56,7 @@ pub struct BuildArgs {
     #[arg(long)]
     quiet: bool,
     /// Tag of images that name none; only latest for now
-    #[arg(long, value_name = "TAG", default_value = "latest", value_parser = ["latest", "default", ""])]
+    #[arg(long, value_name = "TAG", default_value = "latest", hide_possible_values = true, value_parser = ["latest", "default", ""])]
     tag: String,
 }
 

@@ -54,7 +54,7 @@ pub struct DeployArgs {
     #[arg(long)]
     replace: bool,
     /// Tag of images that name none; only latest for now
-    #[arg(long, value_name = "TAG", default_value = "latest", value_parser = ["latest", "default", ""])]
+    #[arg(long, value_name = "TAG", default_value = "latest", hide_possible_values = true, value_parser = ["latest", "default", ""])]
     tag: String,
     #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_value = "true", default_missing_value = "true", action = ArgAction::Set, value_parser = boolean)]
@@ -88,16 +88,16 @@ pub struct ExtraFlags {
     #[arg(long, value_name = "SECRET")]
     pub secret: Vec<String>,
     /// CPU to reserve: 100m, 0.5
-    #[arg(long, value_name = "CPU")]
+    #[arg(long, value_name = "CPU", allow_hyphen_values = true)]
     pub cpu_request: Option<String>,
     /// Most CPU: 100m, 0.5
-    #[arg(long, value_name = "CPU")]
+    #[arg(long, value_name = "CPU", allow_hyphen_values = true)]
     pub cpu_limit: Option<String>,
     /// Memory to reserve: 64Mi
-    #[arg(long, value_name = "MEMORY")]
+    #[arg(long, value_name = "MEMORY", allow_hyphen_values = true)]
     pub memory_request: Option<String>,
     /// Most memory: 128Mi
-    #[arg(long, value_name = "MEMORY")]
+    #[arg(long, value_name = "MEMORY", allow_hyphen_values = true)]
     pub memory_limit: Option<String>,
     /// Make the function's root file system read-only; /tmp stays writable
     #[arg(long)]

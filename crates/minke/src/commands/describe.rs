@@ -40,14 +40,7 @@ pub fn run(args: DescribeArgs) -> Result<(), Failure> {
     let name = args.name.or(args.name_flag).unwrap_or_default();
     let connection = Connection::new(&args.gateway, gateway, args.namespace.options(Some(&name)))?;
     let (id, with_namespace) = args.namespace.function(&name, &connection.namespace)?;
-    let status = block_on(status(&connection, &id)).map_err(|failure| {
-        // The namespace is said when the user said it.
-        let text = failure.to_string();
-        match text == format!("No such function: {id}") && !with_namespace {
-            true => Failure::general(format_args!("No such function: {}", id.name)),
-            false => failure,
-        }
-    })?;
+    let status = block_on(status(&connection, &id))?;
     let described = Described {
         word: if status.available > 0 { "Ready" } else { "Not Ready" },
         invocations: status.invocations,

@@ -62,7 +62,8 @@ pub fn run(args: LoginArgs) -> Result<(), Failure> {
     // A file that cannot be kept is told before the password travels.
     let mut logins = Logins::load()?;
     let credentials = Credentials::Basic { user: args.username.clone(), password: password.clone() };
-    let options = ConnectOptions { timeout: args.timeout, credentials: Some(credentials) };
+    let options =
+        ConnectOptions { timeout: args.timeout, credentials: Some(credentials), ..Default::default() };
     let connection = Connection::new(&args.gateway, gateway, options)?;
     connection.warn_without_tls();
     printer::data("Calling the OpenFaaS server to validate the credentials...\n")?;
@@ -83,10 +84,7 @@ pub fn run(args: LoginArgs) -> Result<(), Failure> {
 
 fn password(args: &LoginArgs) -> Result<String, Failure> {
     let text = match &args.password {
-        Some(password) => {
-            printer::warn("a password on the command line can be seen by others; use --password-stdin");
-            password.clone()
-        }
+        Some(password) => password.clone(),
         None if args.password_stdin => {
             if std::io::stdin().is_terminal() {
                 printer::tell("type the password, then press Enter and Ctrl-D; it will be seen");
@@ -106,6 +104,11 @@ fn password(args: &LoginArgs) -> Result<String, Failure> {
     };
     match text.trim() {
         "" => Err(Failure::usage("the password is empty; give it with --password-stdin")),
-        password => Ok(password.to_owned()),
+        password => {
+            if args.password.is_some() {
+                printer::warn("a password on the command line can be seen by others; use --password-stdin");
+            }
+            Ok(password.to_owned())
+        }
     }
 }

@@ -17,7 +17,7 @@ pub struct ScaleArgs {
     #[arg(value_name = "NAME")]
     name: String,
     /// How many replicas there shall be
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     replicas: u32,
     #[command(flatten)]
     gateway: GatewayFlags,
@@ -37,4 +37,8 @@ pub fn run(args: ScaleArgs) -> Result<(), Failure> {
     })?;
     let name = if with_namespace { id.to_string() } else { id.name.to_string() };
     printer::data(format_args!("Scaled: {name} to {} replicas.\n", args.replicas))
+}
+
+fn count(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "write a whole number, 0 or more".to_owned())
 }

@@ -144,11 +144,27 @@ fn from_yaml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Failure>
                 Some(key) => format!("{key} is there twice"),
                 None => problem.to_owned(),
             };
+        let problem = plain_words(&problem);
         match error.location() {
             Some(at) => Failure::usage(format_args!("{path}, line {}: {problem}", at.line())),
             None => Failure::usage(format_args!("{path}: {problem}")),
         }
     })
+}
+
+/// The parser speaks to programmers of what users never see.
+fn plain_words(problem: &str) -> &str {
+    match problem {
+        "expected mapping start" => "a mapping (key: value) belongs here",
+        "expected sequence start" => "a list (- item) belongs here",
+        "expected string scalar" => "plain text belongs here",
+        "invalid boolean" => "write true or false",
+        "recursive references require weak recursion types" => {
+            "an alias refers to what it is itself a part of"
+        }
+        problem if problem.starts_with("multiple YAML documents") => "there is more than one YAML document",
+        problem => problem,
+    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@ use super::Stack;
 use crate::error::Failure;
 use crate::flags::StackFlags;
 
+type Matches<'a> = Box<dyn Fn(&str) -> bool + 'a>;
+
 /// Leaves the chosen functions, in their order; choosing none is a mistake.
 pub fn select(stack: &mut Stack, flags: &StackFlags) -> Result<(), Failure> {
-    let (chosen, what): (Box<dyn Fn(&str) -> bool>, &str) = match (&flags.filter, &flags.regex) {
+    let (chosen, what): (Matches<'_>, &str) = match (&flags.filter, &flags.regex) {
         (Some(wildcard), _) => (Box::new(|name| matches_wildcard(wildcard, name)), wildcard),
         (None, Some(text)) => {
             let regex = Regex::new(text).map_err(|error| {

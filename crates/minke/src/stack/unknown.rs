@@ -70,7 +70,8 @@ fn check_function(name: &str, body: &Keys, found: &mut Vec<Unknown>) {
 
 fn check(keys: &Keys, known: &[&'static str], path: &str, found: &mut Vec<Unknown>) {
     for (key, _) in &keys.0 {
-        if !known.contains(&key.value.as_str()) && !(path.is_empty() && key.value.starts_with("x-")) {
+        let extension = path.is_empty() && key.value.starts_with("x-");
+        if !known.contains(&key.value.as_str()) && !extension {
             found.push(Unknown {
                 key: format!("{path}{}", key.value),
                 line: key.referenced.line(),
@@ -189,7 +190,7 @@ mod tests {
             ("provider.gatway", 5, Some("gateway")),
             ("functions.f.environmnet", 10, None),
             ("functions.f.label", 11, Some("labels")),
-            ("functions.f.wat", 16, None),
+            ("functions.f.wat", 17, None),
             ("functions.f.limits.mem", 13, Some("memory")),
         ];
         let want: Vec<_> = want.iter().map(|(key, line, hint)| ((*key).to_owned(), *line, *hint)).collect();

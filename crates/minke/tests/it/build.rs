@@ -25,7 +25,14 @@ fn a_stack_is_built_listed_and_removed() {
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     let lines: Vec<&str> = outcome.stdout.lines().collect();
     let seconds = |line: &str, start: &str| line.starts_with(start) && line.ends_with("s");
-    assert_eq!(lines[..3], ["Skipping build of: other.", "[0] > Building one.", "Building: me/one:1 with dockerfile template. Please wait.."]);
+    assert_eq!(
+        lines[..3],
+        [
+            "Skipping build of: other.",
+            "[0] > Building one.",
+            "Building: me/one:1 with dockerfile template. Please wait.."
+        ]
+    );
     assert_eq!(lines[3], "Image: me/one:1 built.");
     assert!(lines[4].starts_with("[0] < Building one done in ") && lines[4].ends_with("s."), "{lines:?}");
     assert_eq!(lines[5..7], ["[0] Worker done.", ""]);

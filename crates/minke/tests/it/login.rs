@@ -12,7 +12,8 @@ fn login_checks_and_keeps_then_logout_forgets() {
     assert_snapshot!("login", outcome.show(&gateway.url()));
     assert_eq!(gateway.lines(), ["GET /system/functions"]);
     assert_eq!(gateway.asked()[0].header("authorization"), Some("Basic YWRtaW46czNjcmV0"));
-    let want = format!("auths:\n  - gateway: {}\n    auth: basic\n    token: YWRtaW46czNjcmV0\n", gateway.url());
+    let want =
+        format!("auths:\n  - gateway: {}\n    auth: basic\n    token: YWRtaW46czNjcmV0\n", gateway.url());
     assert_eq!(place.read(".openfaas/config.yml"), want);
     assert_eq!(mode(&place.path(".openfaas")), 0o700);
     assert_eq!(mode(&place.path(".openfaas/config.yml")), 0o600);
@@ -49,7 +50,7 @@ fn the_folder_follows_the_environment() {
 fn other_logins_and_their_options_stay() {
     let gateway = Recorder::answering(&[(200, "[]")]);
     let place = Place::new();
-    let other = "auths:\n  - gateway: https://gw\n    auth: oauth2\n    token: abc\n    options:\n      - name: n\n        value: v\n";
+    let other = "auths:\n  - gateway: https://gw\n    auth: oauth2\n    token: abc\n    options:\n      - name: client_id\n        value: v\n";
     place.file(".openfaas/config.yml", other);
     place.run_with(&["login", "-g", &gateway.url(), "-s", "-u", "me"], b"pw");
     let want = format!("{other}  - gateway: {}\n    auth: basic\n    token: bWU6cHc=\n", gateway.url());

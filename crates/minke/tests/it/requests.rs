@@ -11,9 +11,34 @@ fn deploy_updates_first_and_creates_what_is_not_there() {
     let gateway = Recorder::answering(&[(404, ""), (202, "")]);
     let place = Place::new();
     let outcome = place.run(&[
-        "deploy", "-g", &gateway.url(), "--image", "img", "--name", "fn", "-e", "A=b=c", "-e", "EMPTY=", "-l", "x=y",
-        "--annotation", "n=m", "--constraint", "zone=a", "--secret", "s", "--fprocess", "cat", "--readonly",
-        "--cpu-limit", "100m", "--memory-request", "64Mi", "--token", "tkn",
+        "deploy",
+        "-g",
+        &gateway.url(),
+        "--image",
+        "img",
+        "--name",
+        "fn",
+        "-e",
+        "A=b=c",
+        "-e",
+        "EMPTY=",
+        "-l",
+        "x=y",
+        "--annotation",
+        "n=m",
+        "--constraint",
+        "zone=a",
+        "--secret",
+        "s",
+        "--fprocess",
+        "cat",
+        "--readonly",
+        "--cpu-limit",
+        "100m",
+        "--memory-request",
+        "64Mi",
+        "--token",
+        "tkn",
     ]);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert_eq!(gateway.lines(), ["PUT /system/functions", "POST /system/functions"]);
@@ -39,7 +64,8 @@ fn a_plain_deployment_says_no_more_than_it_must() {
 #[test]
 fn replace_removes_and_creates() {
     let gateway = Recorder::answering(&[(202, ""), (202, "")]);
-    let flags = ["deploy", "-g", &gateway.url(), "--image", "i", "--name", "fn", "--replace", "--update=false"];
+    let flags =
+        ["deploy", "-g", &gateway.url(), "--image", "i", "--name", "fn", "--replace", "--update=false"];
     assert_eq!(Place::new().run(&flags).code, Some(0));
     assert_eq!(gateway.lines(), ["DELETE /system/functions", "POST /system/functions"]);
     assert_eq!(gateway.asked()[0].text(), r#"{"functionName":"fn"}"#);
@@ -86,13 +112,19 @@ fn explicit_flags_win_over_a_stack_file_that_lies_about() {
 
 #[test]
 fn the_gateway_is_the_flag_then_the_stack_file_then_the_variable() {
-    let (flag, stack, variable) =
-        (Recorder::answering(&[(200, "[]")]), Recorder::answering(&[(200, "[]")]), Recorder::answering(&[(200, "[]")]));
+    let (flag, stack, variable) = (
+        Recorder::answering(&[(200, "[]")]),
+        Recorder::answering(&[(200, "[]")]),
+        Recorder::answering(&[(200, "[]")]),
+    );
     let place = Place::new().with("OPENFAAS_URL", variable.url());
     let counts = || [flag.lines().len(), stack.lines().len(), variable.lines().len()];
     place.run(&["list"]);
     assert_eq!(counts(), [0, 0, 1]);
-    place.file("stack.yaml", STACK.replace("name: openfaas", &format!("name: openfaas\n  gateway: {}", stack.url())));
+    place.file(
+        "stack.yaml",
+        STACK.replace("name: openfaas", &format!("name: openfaas\n  gateway: {}", stack.url())),
+    );
     place.run(&["list"]);
     assert_eq!(counts(), [0, 1, 1]);
     place.run(&["list", "--gateway", &flag.url()]);
@@ -110,7 +142,10 @@ fn remove_goes_through_the_stack_and_tells_every_failure() {
     assert_eq!(gateway.asked()[0].text(), r#"{"functionName":"second","namespace":"dev"}"#);
     let gateway = Recorder::answering(&[(202, "")]);
     let place = Place::new().with("OPENFAAS_URL", gateway.url());
-    assert_eq!(place.file("s.yaml", STACK).run(&["remove", "-f", "s.yaml", "--filter", "fir*"]).code, Some(0));
+    assert_eq!(
+        place.file("s.yaml", STACK).run(&["remove", "-f", "s.yaml", "--filter", "fir*"]).code,
+        Some(0)
+    );
     assert_eq!(gateway.asked()[0].text(), r#"{"functionName":"first"}"#);
 }
 
@@ -119,7 +154,20 @@ fn invoke_sends_what_it_is_told_and_prints_the_answer_alone() {
     let gateway = Recorder::answering(&[(200, "the answer"), (200, ""), (202, ""), (200, "x")]);
     let place = Place::new().with("OPENFAAS_URL", gateway.url());
     let outcome = place.run_with(
-        &["invoke", "fn", "--query", "b=x y", "--query", "a=1", "-H", "X-A: 1", "-H", "X-A: 2", "--content-type", "image/png"],
+        &[
+            "invoke",
+            "fn",
+            "--query",
+            "b=x y",
+            "--query",
+            "a=1",
+            "-H",
+            "X-A: 1",
+            "-H",
+            "X-A: 2",
+            "--content-type",
+            "image/png",
+        ],
         b"body",
     );
     assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (Some(0), "the answer", ""));
@@ -172,7 +220,8 @@ fn credentials_come_from_the_token_then_the_saved_login() {
     place.file(".openfaas/config.yml", login("oauth2", "abc.def"));
     place.run(&["list"]);
     place.run(&["invoke", "fn"]);
-    let sent: Vec<_> = gateway.asked().iter().map(|asked| asked.header("authorization").map(str::to_owned)).collect();
+    let sent: Vec<_> =
+        gateway.asked().iter().map(|asked| asked.header("authorization").map(str::to_owned)).collect();
     let sent: Vec<_> = sent.iter().map(Option::as_deref).collect();
     let want = [None, Some("Basic YWRtaW46cHc="), Some("Bearer tkn"), Some("Bearer abc.def"), None];
     assert_eq!(sent, want, "a saved login is never sent to a function");
@@ -201,7 +250,9 @@ fn a_namespace_is_sent_when_it_is_named() {
 #[test]
 fn wait_looks_until_a_replica_takes_calls() {
     let status = |available: u32| {
-        format!(r#"{{"name":"fn","image":"i","namespace":"openfaas-fn","replicas":1,"availableReplicas":{available}}}"#)
+        format!(
+            r#"{{"name":"fn","image":"i","namespace":"openfaas-fn","replicas":1,"availableReplicas":{available}}}"#
+        )
     };
     let gateway = Recorder::answering(&[(202, ""), (200, &status(0)), (200, &status(1))]);
     let outcome =

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -52,14 +52,17 @@ impl Place {
     }
 
     pub fn run_with(&self, args: &[&str], stdin: &[u8]) -> Outcome {
-        let mut child = self.command(args).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut child =
+            self.command(args).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut pipe = child.stdin.take().expect("a pipe");
         let input = stdin.to_vec();
         // A program that ends early does not read it all.
         let writer = std::thread::spawn(move || drop(pipe.write_all(&input)));
         let output = child.wait_with_output().expect("it ends");
         writer.join().expect("the writer ends");
-        let text = |bytes| String::from_utf8(bytes).expect("text").replace(&*self.dir.path().to_string_lossy(), "DIR");
+        let text = |bytes| {
+            String::from_utf8(bytes).expect("text").replace(&*self.dir.path().to_string_lossy(), "DIR")
+        };
         Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
@@ -73,15 +76,18 @@ impl Place {
     /// `minke up` over the provider in memory.
     pub fn platform(&self, flags: &[&str]) -> Platform {
         let data = self.path("data");
-        let mut args = vec!["up", "--provider", "memory", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+        let mut args =
+            vec!["up", "--provider", "memory", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
         let data = data.to_str().expect("a path").to_owned();
         args.extend(["--data-dir", &data]);
         args.extend(flags);
-        let mut child = self.command(&args).stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut child =
+            self.command(&args).stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
-        let url = line.trim().strip_prefix("minke is ready on ").unwrap_or_else(|| panic!("not ready: {line:?}"));
+        let url =
+            line.trim().strip_prefix("minke is ready on ").unwrap_or_else(|| panic!("not ready: {line:?}"));
         Platform { url: url.to_owned(), data: self.path("data"), child, _stdout: stdout }
     }
 }
@@ -96,7 +102,10 @@ pub struct Platform {
 
 impl Platform {
     pub fn password(&self) -> String {
-        std::fs::read_to_string(self.data.join("auth/basic-auth-password")).expect("a password").trim().to_owned()
+        std::fs::read_to_string(self.data.join("auth/basic-auth-password"))
+            .expect("a password")
+            .trim()
+            .to_owned()
     }
 }
 
@@ -110,7 +119,8 @@ impl Drop for Platform {
 impl Outcome {
     /// All of it, for a snapshot; the address of the gateway differs every time.
     pub fn show(&self, gateway: &str) -> String {
-        let mut text = format!("exit {}\n", self.code.map_or("by a signal".to_owned(), |code| code.to_string()));
+        let mut text =
+            format!("exit {}\n", self.code.map_or("by a signal".to_owned(), |code| code.to_string()));
         for (name, stream) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             if !stream.is_empty() {
                 write!(text, "--- {name}\n{stream}").expect("a string takes it");
@@ -150,7 +160,8 @@ impl Recorder {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let answers: VecDeque<(u16, String)> = answers.iter().map(|(code, body)| (*code, (*body).to_owned())).collect();
+        let answers: VecDeque<(u16, String)> =
+            answers.iter().map(|(code, body)| (*code, (*body).to_owned())).collect();
         let answers = Arc::new(Mutex::new(answers));
         let log = Arc::clone(&asked);
         std::thread::spawn(move || {
@@ -206,7 +217,8 @@ fn read_request(reader: &mut impl BufRead) -> Option<Asked> {
         }
     }
     headers.sort();
-    let mut asked = Asked { line: line.trim_end().trim_end_matches(" HTTP/1.1").to_owned(), headers, body: Vec::new() };
+    let mut asked =
+        Asked { line: line.trim_end().trim_end_matches(" HTTP/1.1").to_owned(), headers, body: Vec::new() };
     if asked.header("transfer-encoding") == Some("chunked") {
         asked.body = read_chunks(reader)?;
     } else if let Some(length) = asked.header("content-length").and_then(|length| length.parse().ok()) {

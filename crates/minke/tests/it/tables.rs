@@ -20,7 +20,12 @@ const INFO: &str = r#"{"provider":{"provider":"faas-netes","version":{"sha":"abc
 
 fn show(outcome: &Outcome, gateway: &Recorder) -> String {
     let text = outcome.show(&gateway.url());
-    text.lines().map(|line| if line.ends_with(' ') { format!("{}·\n", &line[..line.len() - 1]) } else { format!("{line}\n") }).collect()
+    text.lines()
+        .map(|line| match line.strip_suffix(' ') {
+            Some(start) => format!("{start}·\n"),
+            None => format!("{line}\n"),
+        })
+        .collect()
 }
 
 fn run(args: &[&str], answers: &[(u16, &str)]) -> String {
@@ -43,7 +48,13 @@ fn list() {
 #[test]
 fn describe() {
     assert_snapshot!("describe", run(&["describe", "env"], &[(200, STATUS)]));
-    assert_snapshot!("describe_verbose", run(&["describe", "alpha", "-v"], &[(200, &LIST[LIST.find(r#"{"name":"alpha"#).unwrap()..LIST.len() - 1]), (200, LIST)]));
+    assert_snapshot!(
+        "describe_verbose",
+        run(
+            &["describe", "alpha", "-v"],
+            &[(200, &LIST[LIST.find(r#"{"name":"alpha"#).unwrap()..LIST.len() - 1]), (200, LIST)]
+        )
+    );
     assert_snapshot!("describe_json", run(&["describe", "env", "--json", "-n", "dev"], &[(200, STATUS)]));
     assert_snapshot!("describe_missing", run(&["describe", "nope"], &[(404, "")]));
 }
@@ -52,7 +63,8 @@ fn describe() {
 fn version() {
     let hide = |text: String| text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
     let commit = |text: String| {
-        let line = text.lines().find(|line| line.trim_start().starts_with("commit:")).unwrap_or_default().to_owned();
+        let line =
+            text.lines().find(|line| line.trim_start().starts_with("commit:")).unwrap_or_default().to_owned();
         text.replace(&line, "  commit:  COMMIT")
     };
     assert_snapshot!("version", hide(commit(run(&["version"], &[(200, INFO)]))));
