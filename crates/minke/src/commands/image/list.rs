@@ -59,7 +59,9 @@ fn table(entries: &[ImageEntry]) -> String {
     for (entry, name) in entries.iter().zip(&names) {
         let digest: String = entry.digest.hex().chars().take(12).collect();
         let size = entry.size.map_or("damaged".to_owned(), megabytes);
-        let created = entry.created.map(|created| created.strftime("%Y-%m-%d %H:%M:%S").to_string());
+        // What is built to be the same every time claims the first second of 1970.
+        let created = entry.created.filter(|created| created.as_second() != 0);
+        let created = created.map(|created| created.strftime("%Y-%m-%d %H:%M:%S").to_string());
         table += &format!("{name:<width$} {digest} {size:>10} {}\n", created.as_deref().unwrap_or("unknown"));
     }
     table
