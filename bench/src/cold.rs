@@ -11,7 +11,7 @@ use crate::http_client::succeed;
 
 const POLL: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between the end of the last replica and the call, so that tidying up after it is not measured.
+/// After the calls, and between the end of the last replica and the next call: tidying up is not what is measured.
 const REST: Duration = Duration::from_millis(250);
 
 pub struct Cold {
@@ -28,6 +28,7 @@ pub fn measure(platform: SocketAddr, count: usize) -> anyhow::Result<Cold> {
         scale_to_zero(platform)?;
         let start = succeed("GET", &call, "")?.first_byte;
         let warm = succeed("GET", &call, "")?.first_byte;
+        thread::sleep(REST);
         if number > 0 {
             cold.starts.push(start);
             cold.warm.push(warm);

@@ -37,8 +37,14 @@ pub fn resident(name: &'static str, root: u32, of: Of) -> Resident {
     Resident { name, kib, processes: processes.len() }
 }
 
+/// How busy the machine is, before the driver makes it so.
+pub fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
 /// What the machine is, as lines of a table.
-pub fn describe() -> Vec<(&'static str, String)> {
+pub fn describe(load_before: String) -> Vec<(&'static str, String)> {
     let cpu = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into());
     let cores = thread::available_parallelism().map_or(0, usize::from);
     let memory_kib: u64 =
@@ -50,6 +56,7 @@ pub fn describe() -> Vec<(&'static str, String)> {
         ("date", jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string()),
         ("commit", said("git", &["describe", "--always", "--dirty"])),
         ("processor", format!("{cpu}, {cores} cores (all that follows shares them)")),
+        ("load average before", load_before),
         ("memory", format!("{:.1} GiB", memory_kib as f64 / 1024.0 / 1024.0)),
         ("system", system.trim_matches('"').to_owned()),
         ("kernel", format!("{}, cgroup {cgroup}", kernel.trim())),

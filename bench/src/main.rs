@@ -79,6 +79,7 @@ fn main() -> ExitCode {
 fn bench(args: &Args) -> anyhow::Result<()> {
     check(args)?;
     let begun = Instant::now();
+    let load_before = machine::load_average();
     let rig = Rig::start(&args.minke, &args.programs)?;
     let samples = load(args, &rig, begun)?;
     let memory = rig.memory();
@@ -86,7 +87,8 @@ fn bench(args: &Args) -> anyhow::Result<()> {
     let cold = cold::measure(rig.platform(), COLD_STARTS)?;
     drop(rig);
 
-    let results = Results { machine: machine::describe(), seconds: args.seconds, samples, memory, cold };
+    let results =
+        Results { machine: machine::describe(load_before), seconds: args.seconds, samples, memory, cold };
     let text = report::markdown(&results);
     println!("{text}");
     std::fs::write(&args.out, text).with_context(|| format!("failed to write {}", args.out.display()))?;
