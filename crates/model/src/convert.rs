@@ -76,7 +76,8 @@ impl From<FunctionStatus> for FunctionStatusResponse {
             invocation_count: status.invocations as f64,
             replicas: status.replicas.into(),
             available_replicas: status.available.into(),
-            created_at: Some(status.created_at.to_string()),
+            // Whole seconds, as orchestrators tell it and clients print it.
+            created_at: Some(status.created_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
             usage: status
                 .usage
                 .map(|usage| UsageResponse { cpu: usage.cpu_milli, total_memory_bytes: usage.memory_bytes }),
@@ -251,6 +252,23 @@ mod tests {
         check(r#","secrets":["../up"]"#, "secrets: ");
         check(r#","constraints":[""]"#, "constraints: ");
         check(r#","namespace":"Kube""#, "namespace: ");
+    }
+
+    #[test]
+    fn a_status_reads_as_clients_expect() {
+        let status = FunctionStatus {
+            spec: spec(r#"{"service":"e","image":"e:1"}"#).unwrap(),
+            replicas: 1,
+            available: 0,
+            created_at: "2026-01-02T03:04:05.678Z".parse().unwrap(),
+            invocations: 42,
+            usage: None,
+        };
+        let wire = FunctionStatusResponse::from(status);
+        assert_eq!(
+            serde_json::to_string(&wire).unwrap(),
+            r#"{"name":"e","image":"e:1","namespace":"openfaas-fn","labels":{},"annotations":{},"invocationCount":42,"replicas":1,"createdAt":"2026-01-02T03:04:05Z"}"#
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::deployment::{FunctionResources, empty_list, empty_map};
 
@@ -34,7 +34,7 @@ pub struct FunctionStatusResponse {
     #[serde(default, skip_serializing_if = "is_false")]
     pub read_only_root_filesystem: bool,
     /// A float on the wire: Go's `float64`.
-    #[serde(default, skip_serializing_if = "is_zero_float")]
+    #[serde(default, skip_serializing_if = "is_zero_float", serialize_with = "as_go_prints")]
     pub invocation_count: f64,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub replicas: u64,
@@ -51,10 +51,17 @@ pub struct FunctionStatusResponse {
 #[serde(rename_all = "camelCase")]
 pub struct UsageResponse {
     /// Thousandths of a core.
-    #[serde(default)]
+    #[serde(default, serialize_with = "as_go_prints")]
     pub cpu: f64,
-    #[serde(default)]
+    #[serde(default, serialize_with = "as_go_prints")]
     pub total_memory_bytes: f64,
+}
+
+/// A whole number has no point: `42`, where serde would write `42.0`.
+fn as_go_prints<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    // Every whole number up to 2^53 is exact in both.
+    let is_whole = value.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(value);
+    if is_whole { serializer.serialize_u64(*value as u64) } else { serializer.serialize_f64(*value) }
 }
 
 fn is_false(value: &bool) -> bool {
