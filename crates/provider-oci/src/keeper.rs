@@ -23,6 +23,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// A replica that served for so long had started well.
 const STEADY_AFTER: Duration = Duration::from_secs(10);
 
+/// Reports that wait for the keeper; replicas wait when there are more.
+const REPORTS_MAX: usize = 64;
+
 /// What a function is to be, with what it takes to make it so.
 #[derive(Clone)]
 pub struct Plan {
@@ -39,7 +42,7 @@ pub struct Keeper {
     /// The function is deleted, or the platform stops.
     end: CancellationToken,
     replicas: BTreeMap<String, Kept>,
-    reports: (mpsc::UnboundedSender<Report>, mpsc::UnboundedReceiver<Report>),
+    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     backoff: Backoff,
 }
 
@@ -62,7 +65,7 @@ impl Keeper {
         plan: watch::Receiver<Plan>,
         end: CancellationToken,
     ) -> Self {
-        let (backoff, reports) = (Backoff::default(), mpsc::unbounded_channel());
+        let (backoff, reports) = (Backoff::default(), mpsc::channel(REPORTS_MAX));
         Self { host, routes, plan, end, replicas: BTreeMap::new(), reports, backoff }
     }
 

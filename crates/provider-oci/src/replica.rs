@@ -44,7 +44,7 @@ pub struct Replica {
     pub probe: Probe,
     /// Asks the replica to go.
     pub stop: CancellationToken,
-    pub reports: mpsc::UnboundedSender<Report>,
+    pub reports: mpsc::Sender<Report>,
 }
 
 impl Replica {
@@ -64,7 +64,7 @@ impl Replica {
             tracing::warn!(function = %self.function, replica, why, "replica failed");
         }
         // A keeper that is gone wants no report.
-        let _ = self.reports.send(Report::Ended { replica, why });
+        let _ = self.reports.send(Report::Ended { replica, why }).await;
     }
 
     async fn start(&self, host: &Host, tail: &Tail) -> Result<Container, String> {
@@ -104,7 +104,7 @@ impl Replica {
         let endpoint =
             Arc::new(Endpoint::new(container.id(), Arc::new(HttpReplica::new(client, HOST.clone()))));
         let report = Report::Ready { replica: container.id().to_owned(), endpoint: Arc::clone(&endpoint) };
-        let _ = self.reports.send(report);
+        let _ = self.reports.send(report).await;
         tokio::select! {
             biased;
             () = self.stop.cancelled() => (),

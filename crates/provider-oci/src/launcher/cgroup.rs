@@ -125,9 +125,18 @@ impl Cgroups {
         hierarchy.write(&self.path(id), "pids.max", &limits.pids_max.to_string())
     }
 
-    /// Moves the calling process, and so everything it forks from here on, into the container's cgroups.
+    /// Moves the calling process, which has one thread, and so everything it forks from here on, into the
+    /// container's cgroups.
     pub fn join(&self, id: &str) -> Result<(), CgroupError> {
-        self.hierarchies.iter().try_for_each(|h| h.write(&self.path(id), "cgroup.procs", "0"))
+        for hierarchy in &self.hierarchies {
+            let file = match hierarchy.version {
+                // To move oneself as a thread takes no lock over all processes, which costs milliseconds to get.
+                Version::V1 => "tasks",
+                Version::V2 => "cgroup.procs",
+            };
+            hierarchy.write(&self.path(id), file, "0")?;
+        }
+        Ok(())
     }
 
     /// Apart from the other limits, so that a small share of a core does not slow the container's own set-up.
@@ -301,5 +310,79 @@ mod tests {
             ("/sys/fs/cgroup/unified".to_owned(), Version::V2, "rw".to_owned()),
         ];
         assert_eq!(found, expected);
+    }
+
+    /// A folder with the files of a container's cgroup, as the kernel would make them.
+    fn fake(version: Version, files: &[&str]) -> (tempfile::TempDir, Cgroups) {
+        let dir = tempfile::tempdir().unwrap();
+        let group = dir.path().join("minke/a");
+        std::fs::create_dir_all(&group).unwrap();
+        files.iter().for_each(|file| std::fs::write(group.join(file), "").unwrap());
+        let root = rustix::fs::open(dir.path(), OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let hierarchy = Hierarchy { root, version, controllers: vec!["memory", "cpu", "pids"] };
+        (dir, Cgroups { parent: "minke".to_owned(), hierarchies: vec![hierarchy] })
+    }
+
+    #[test]
+    fn limits_are_written_as_each_version_reads_them() {
+        let check = |version: Version, expected: &[(&str, &str)]| {
+            let files: Vec<_> = expected.iter().map(|(file, _)| *file).collect();
+            let (dir, cgroups) = fake(version, &files);
+            let limits = Limits { memory_bytes: Some(64 << 20), cpu_millis: Some(1500), pids_max: 9 };
+            cgroups.create("a", &limits).unwrap();
+            cgroups.join("a").unwrap();
+            cgroups.limit_cpu("a", &limits).unwrap();
+            for (file, text) in expected {
+                assert_eq!(
+                    std::fs::read_to_string(dir.path().join("minke/a").join(file)).unwrap(),
+                    *text,
+                    "{file}"
+                );
+            }
+            assert_eq!(cgroups.ids(), ["a"]);
+        };
+        let v1 = [
+            ("memory.limit_in_bytes", "67108864"),
+            ("memory.memsw.limit_in_bytes", "67108864"),
+            ("cpu.cfs_period_us", "100000"),
+            ("cpu.cfs_quota_us", "150000"),
+            ("pids.max", "9"),
+            ("tasks", "0"),
+        ];
+        check(Version::V1, &v1);
+        let v2 = [
+            ("memory.max", "67108864"),
+            ("memory.swap.max", "0"),
+            ("memory.oom.group", "1"),
+            ("cpu.max", "150000 100000"),
+            ("pids.max", "9"),
+            ("cgroup.procs", "0"),
+        ];
+        check(Version::V2, &v2);
+    }
+
+    #[test]
+    fn a_limit_without_its_controller_is_refused() {
+        let (_dir, mut cgroups) = fake(Version::V2, &["pids.max"]);
+        cgroups.hierarchies[0].controllers = vec!["pids"];
+        let limits = Limits { memory_bytes: Some(64 << 20), ..Limits::default() };
+        assert!(matches!(
+            cgroups.create("a", &limits),
+            Err(CgroupError::NoController { limit: "memory", .. })
+        ));
+        cgroups.create("a", &Limits::default()).unwrap();
+    }
+
+    #[test]
+    fn a_death_at_the_memory_limit_is_told_from_others() {
+        let check = |version: Version, file: &str, text: &str, expected: bool| {
+            let (dir, cgroups) = fake(version, &[]);
+            std::fs::write(dir.path().join("minke/a").join(file), text).unwrap();
+            assert_eq!(cgroups.was_out_of_memory("a"), expected, "{text:?}");
+        };
+        check(Version::V1, "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n", true);
+        check(Version::V1, "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n", false);
+        check(Version::V2, "memory.events", "low 0\noom 1\noom_kill 2\noom_group_kill 0\n", true);
+        check(Version::V2, "memory.events", "low 0\noom_kill 0\noom_group_kill 1\n", false);
     }
 }

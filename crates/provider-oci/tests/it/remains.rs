@@ -25,9 +25,12 @@ struct Counts {
 fn counts(host: &Host) -> Counts {
     let count = |path: String| std::fs::read_dir(path).map_or(0, Iterator::count);
     let launcher = launcher_pid();
-    let pids = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    let networks: BTreeSet<_> =
-        pids.filter_map(|path| std::fs::read_link(path.join("ns/net")).ok()).collect();
+    // Those of the host are not counted: others may use containers too. One lives by a process or a descriptor.
+    let holders = [std::process::id().cast_signed(), launcher];
+    let links =
+        holders.into_iter().flat_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten());
+    let links = links.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    let networks: BTreeSet<_> = links.filter(|link| link.to_string_lossy().starts_with("net:[")).collect();
     let containers = host.folder.path().join("containers");
     Counts {
         our_descriptors: count("/proc/self/fd".to_owned()),
