@@ -1,85 +1,133 @@
-//! Every environment variable that Minke reads, by name. Where each is resolved: the binary's `config.rs`, once.
+//! Every environment variable that Minke reads, by name, with its default and its meaning. Where each is resolved: the
+//! binary's `config.rs`, once.
+//!
+//! One table is the source of the constants, of the check for unknown names, and of `docs/reference/env.md`.
+
+/// A variable as the reference shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    pub name: &'static str,
+    /// What holds when it is not set; a phrase where that is no fixed text.
+    pub default: &'static str,
+    pub meaning: &'static str,
+}
+
+/// Rows `NAME = "name", "default", "meaning"`: a constant for each, and all of them as `TABLE`.
+macro_rules! variables {
+    ($($constant:ident = $name:literal, $default:literal, $meaning:literal;)+) => {
+        $(#[doc = $meaning] pub const $constant: &str = $name;)+
+
+        /// In the order of the reference.
+        pub const TABLE: &[crate::env::Variable] = &[
+            $(crate::env::Variable { name: $name, default: $default, meaning: $meaning },)+
+        ];
+    };
+}
 
 /// Minke's own; a variable that begins with `MINKE_` and is not listed here is refused.
-pub const MINKE: [&str; 11] = [
-    CONFIG,
-    LISTEN,
-    METRICS_LISTEN,
-    DATA_DIR,
-    NO_AUTH,
-    DEMO,
-    PROVIDER,
-    PROVIDER_URL,
-    LOG,
-    LOG_FORMAT,
-    INSECURE_REGISTRIES,
-];
+pub const MINKE: [&str; TABLE.len()] = names(TABLE);
 
-pub const CONFIG: &str = "MINKE_CONFIG";
-pub const LISTEN: &str = "MINKE_LISTEN";
-pub const METRICS_LISTEN: &str = "MINKE_METRICS_LISTEN";
-pub const DATA_DIR: &str = "MINKE_DATA_DIR";
-pub const NO_AUTH: &str = "MINKE_NO_AUTH";
-pub const DEMO: &str = "MINKE_DEMO";
-pub const PROVIDER: &str = "MINKE_PROVIDER";
-pub const PROVIDER_URL: &str = "MINKE_PROVIDER_URL";
-/// A `tracing` filter: `info`, `minke=debug`, …
-pub const LOG: &str = "MINKE_LOG";
-/// `text` or `json`.
-pub const LOG_FORMAT: &str = "MINKE_LOG_FORMAT";
-/// Registries, comma separated, that may be spoken to without TLS.
-pub const INSECURE_REGISTRIES: &str = "MINKE_INSECURE_REGISTRIES";
+variables! {
+    CONFIG = "MINKE_CONFIG", "`/etc/minke/minke.yaml`, when it is there",
+        "Settings file of `minke up`; its keys are the names of the flags.";
+    LISTEN = "MINKE_LISTEN", "`127.0.0.1:8080`", "Address of the API and of the functions.";
+    METRICS_LISTEN = "MINKE_METRICS_LISTEN", "`127.0.0.1:8082`", "Address of `/metrics`.";
+    DATA_DIR = "MINKE_DATA_DIR", "`/var/lib/minke`",
+        "Folder of everything that is kept: functions, images, the password. Also read by `build`, `image` and, for \
+         that password, by the commands that call a gateway.";
+    NO_AUTH = "MINKE_NO_AUTH", "`false`", "`true` or `1`: whoever can connect may manage functions.";
+    DEMO = "MINKE_DEMO", "`false`", "`true` or `1`: build and deploy the sample function `hello`.";
+    PROVIDER = "MINKE_PROVIDER", "`oci`; `remote` when a provider URL is given",
+        "Where functions run: `oci`, `memory` or `remote`.";
+    PROVIDER_URL = "MINKE_PROVIDER_URL", "none", "The faas-provider server that the provider `remote` drives.";
+    LOG = "MINKE_LOG", "`info`", "Filter of the log: `warn`, `debug`, `info,gateway=debug`, …";
+    LOG_FORMAT = "MINKE_LOG_FORMAT", "`text`", "Form of the log: `text` or `json`.";
+    INSECURE_REGISTRIES = "MINKE_INSECURE_REGISTRIES", "none",
+        "Registries, comma separated, that may be spoken to without TLS. Loopback always may.";
+}
 
-/// The gateway's variables of the OpenFaaS contract, section 5; names as users know them.
+/// The variables of the OpenFaaS contract that the gateway and the command line read; names as users know them.
 pub mod openfaas {
-    pub const READ_TIMEOUT: &str = "read_timeout";
-    pub const WRITE_TIMEOUT: &str = "write_timeout";
-    pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";
-    /// Where a foreign provider is; choosing it chooses the provider `remote`.
-    pub const FUNCTIONS_PROVIDER_URL: &str = "functions_provider_url";
-    pub const BASIC_AUTH: &str = "basic_auth";
-    /// Folder with `basic-auth-user` and `basic-auth-password`.
-    pub const SECRET_MOUNT_PATH: &str = "secret_mount_path";
-    pub const FUNCTION_NAMESPACE: &str = "function_namespace";
-    pub const SCALE_FROM_ZERO: &str = "scale_from_zero";
-    pub const MAX_IDLE_CONNS_PER_HOST: &str = "max_idle_conns_per_host";
-    /// The client's: where the gateway is.
-    pub const OPENFAAS_URL: &str = "OPENFAAS_URL";
-    /// The client's: folder that holds `config.yml`.
-    pub const OPENFAAS_CONFIG: &str = "OPENFAAS_CONFIG";
-    /// The client's: set by build services; moves the config folder to `./.openfaas`.
-    pub const CI: &str = "CI";
+    variables! {
+        READ_TIMEOUT = "read_timeout", "`60s`",
+            "How long the head of a request may take, idle time between two requests included; also the body of a \
+             management request.";
+        WRITE_TIMEOUT = "write_timeout", "`60s`",
+            "How long a client may take nothing of its answer; also how long a shutdown waits for what is under way.";
+        UPSTREAM_TIMEOUT = "upstream_timeout", "`60s`",
+            "How long a function may take to the head of its answer, each silence of its body, and the wait of a call \
+             for the first replica.";
+        FUNCTIONS_PROVIDER_URL = "functions_provider_url", "none",
+            "Where a foreign provider is; choosing it chooses the provider `remote`.";
+        BASIC_AUTH = "basic_auth", "`true`", "`false` is the same wish as `--no-auth`; nothing else turns auth off.";
+        SECRET_MOUNT_PATH = "secret_mount_path", "`auth` in the data folder",
+            "Folder with `basic-auth-user` and `basic-auth-password`, which must be there; also sent to a foreign \
+             provider.";
+        FUNCTION_NAMESPACE = "function_namespace", "`openfaas-fn`", "Namespace of the functions.";
+        SCALE_FROM_ZERO = "scale_from_zero", "`true`",
+            "Whether a call wakes a function that has no replica; anything but `true` is no.";
+        MAX_IDLE_CONNS_PER_HOST = "max_idle_conns_per_host", "not read yet",
+            "Idle connections kept to one replica.";
+        OPENFAAS_URL = "OPENFAAS_URL", "`http://127.0.0.1:8080`",
+            "The command line's: where the gateway is, unless `--gateway` or a stack file says.";
+        OPENFAAS_CONFIG = "OPENFAAS_CONFIG", "`~/.openfaas`", "The command line's: folder that holds `config.yml`.";
+        CI = "CI", "none",
+            "The command line's: `true` or `1`, as build services set it, moves that folder to `./.openfaas`.";
+    }
 }
 
 /// What `fwatchdog` reads inside a function's container; names as images in the field set them.
 pub mod watchdog {
-    pub const MODE: &str = "mode";
-    pub const FPROCESS: &str = "fprocess";
-    /// Wins over `fprocess`.
-    pub const FUNCTION_PROCESS: &str = "function_process";
-    pub const UPSTREAM_URL: &str = "upstream_url";
-    /// Wins over `upstream_url`.
-    pub const HTTP_UPSTREAM_URL: &str = "http_upstream_url";
-    pub const PORT: &str = "port";
-    pub const READ_TIMEOUT: &str = "read_timeout";
-    pub const WRITE_TIMEOUT: &str = "write_timeout";
-    pub const EXEC_TIMEOUT: &str = "exec_timeout";
-    /// How long calls are still served after SIGTERM while health already says no.
-    pub const HEALTHCHECK_INTERVAL: &str = "healthcheck_interval";
-    pub const CONTENT_TYPE: &str = "content_type";
-    pub const SUPPRESS_LOCK: &str = "suppress_lock";
-    pub const BUFFER_HTTP: &str = "buffer_http";
-    pub const HTTP_BUFFER_REQ_BODY: &str = "http_buffer_req_body";
-    pub const MAX_INFLIGHT: &str = "max_inflight";
-    pub const PREFIX_LOGS: &str = "prefix_logs";
-    pub const LOG_BUFFER_SIZE: &str = "log_buffer_size";
-    pub const LOG_CALLID: &str = "log_callid";
-    /// The name that documentation in the field gives to `log_callid`.
-    pub const LOG_CALL_ID: &str = "log_call_id";
-    pub const READY_PATH: &str = "ready_path";
-    pub const JWT_AUTH: &str = "jwt_auth";
-    /// Folder of the lock file.
-    pub const TMPDIR: &str = "TMPDIR";
-    /// Ours: how long early calls wait for the function's own server to open its port.
-    pub const UPSTREAM_START_TIMEOUT: &str = "upstream_start_timeout";
+    variables! {
+        MODE = "mode", "`streaming`", "How the function is run: `http`, `streaming` or `serializing`.";
+        FPROCESS = "fprocess", "required",
+            "Command line of the function, split at each single space; no shell, no quotes.";
+        FUNCTION_PROCESS = "function_process", "none", "The same; wins over `fprocess`.";
+        UPSTREAM_URL = "upstream_url", "required in mode `http`",
+            "Where the function's own server listens, such as `http://127.0.0.1:5000`.";
+        HTTP_UPSTREAM_URL = "http_upstream_url", "none", "The same; wins over `upstream_url`.";
+        PORT = "port", "`8080`", "Port of the watchdog; 0 is any free one.";
+        READ_TIMEOUT = "read_timeout", "`30s`", "For one whole request, and for idle connections; 0 is no limit.";
+        WRITE_TIMEOUT = "write_timeout", "`30s`",
+            "From the end of a request's header to the end of its answer, and for the drain at shutdown; 0 is refused.";
+        EXEC_TIMEOUT = "exec_timeout", "`30s`", "For one call; 0 is no limit. `X-Timeout` can shorten it.";
+        HEALTHCHECK_INTERVAL = "healthcheck_interval", "`0s`",
+            "How long calls are still taken after SIGTERM while health already says no.";
+        CONTENT_TYPE = "content_type", "`application/octet-stream`",
+            "Content-Type of answers in the modes `streaming` and `serializing`.";
+        SUPPRESS_LOCK = "suppress_lock", "`false`", "Write no lock file.";
+        BUFFER_HTTP = "buffer_http", "`false`",
+            "Mode `http`: read a request of unknown length whole, and pass it on with its length.";
+        HTTP_BUFFER_REQ_BODY = "http_buffer_req_body", "`false`", "The same.";
+        MAX_INFLIGHT = "max_inflight", "`0`", "Most calls at once; more are answered 429. 0 is no limit.";
+        PREFIX_LOGS = "prefix_logs", "`true`", "Put time and stream before each line of the function.";
+        LOG_BUFFER_SIZE = "log_buffer_size", "`65536`",
+            "Longest line of the function in bytes; a longer one is cut in pieces. -1 is 16 MiB.";
+        LOG_CALLID = "log_callid", "`false`", "Mode `http`: put the call id into access lines.";
+        LOG_CALL_ID = "log_call_id", "`false`", "The same, under the name that documentation in the field gives it.";
+        READY_PATH = "ready_path", "none", "Path of the function that `/_/ready` asks.";
+        JWT_AUTH = "jwt_auth", "`false`", "Not supported yet: a function that asks for it does not start.";
+        TMPDIR = "TMPDIR", "`/tmp`", "Folder of the lock file.";
+        UPSTREAM_START_TIMEOUT = "upstream_start_timeout", "`10s`",
+            "Ours: how long early calls wait for the function's own server to open its port.";
+    }
+}
+
+/// What every program of a Unix reads.
+pub mod common {
+    variables! {
+        HOME = "HOME", "from the user database", "Folder of `.openfaas` and `.docker`.";
+        DOCKER_CONFIG = "DOCKER_CONFIG", "`~/.docker`", "Folder of the `config.json` with registry credentials.";
+        NO_COLOR = "NO_COLOR", "none", "Anything: the log on a terminal has no colour.";
+    }
+}
+
+const fn names<const N: usize>(table: &[Variable]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut at = 0;
+    while at < N {
+        names[at] = table[at].name;
+        at += 1;
+    }
+    names
 }

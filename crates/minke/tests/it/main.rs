@@ -3,6 +3,7 @@
 mod build;
 mod login;
 mod platform;
+mod reference;
 mod refusals;
 mod requests;
 mod support;
