@@ -130,7 +130,7 @@ impl Cgroups {
     pub fn join(&self, id: &str) -> Result<(), CgroupError> {
         for hierarchy in &self.hierarchies {
             let file = match hierarchy.version {
-                // To move oneself as a thread takes no lock over all processes, which costs milliseconds to get.
+                // To move oneself as a thread takes no lock over all processes, which on a busy host is long in coming.
                 Version::V1 => "tasks",
                 Version::V2 => "cgroup.procs",
             };
