@@ -19,8 +19,8 @@ const COUNTED_WITHIN: Duration = Duration::from_secs(10);
 #[test]
 fn the_variables_are_those_of_the_reference() {
     let mut page = String::from("# Environment variables\n\n");
-    page += "Flag > environment > settings file > default. A variable that is empty counts as not set. Durations are \
-             whole seconds or\nGo's form (`1m30s`).\n";
+    page += "Flag > environment > settings file > default. Durations are whole seconds or Go's form (`1m30s`). For `minke` \
+             an empty\nvariable counts as not set; `build` and `image` alone refuse an empty `MINKE_DATA_DIR`.\n";
     let tables: [(&str, &str, &[Variable]); 4] = [
         (
             "`minke`",
