@@ -35,7 +35,7 @@ pub(crate) async fn call(
     };
     parts.uri = uri;
     let request = Request::from_parts(parts, body_of(body));
-    let call = Call { function: id.clone(), call_id: call_id.clone(), request };
+    let call = Box::new(Call { function: id.clone(), call_id: call_id.clone(), request });
     let response = match pipeline.answer(call).await {
         Ok(mut response) => {
             strip_hop_by_hop(response.headers_mut());

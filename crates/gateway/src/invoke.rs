@@ -49,8 +49,9 @@ impl Pipeline {
         }
     }
 
-    /// Answers a call; what it holds (its permit, its place at the replica) rides in the answer's body.
-    pub async fn answer(&self, call: Call) -> Result<Response<Answer>, InvokeError> {
+    /// Answers a call; what it holds (its permit, its place at the replica) rides in the answer's body. The call is
+    /// boxed because each stage's future would hold a copy of it.
+    pub async fn answer(&self, call: Box<Call>) -> Result<Response<Answer>, InvokeError> {
         let permit = self.admission.enter()?;
         let route = self.lookup.find(&call.function).await?;
         let mut observation = self.metrics.observe(&route.id);
@@ -69,7 +70,11 @@ impl Pipeline {
     }
 
     /// Tries replicas until one takes the call: nothing of it was sent to the ones before.
-    async fn reach(&self, mut route: Arc<Route>, mut call: Call) -> Result<forward::Answered, InvokeError> {
+    async fn reach(
+        &self,
+        mut route: Arc<Route>,
+        mut call: Box<Call>,
+    ) -> Result<forward::Answered, InvokeError> {
         let mut tried = Tried::default();
         loop {
             route = self.activation.awake(route).await?;
@@ -80,7 +85,7 @@ impl Pipeline {
                 Err(InvokeError::Connect { function, call: Some(unsent), source }) if tried.may_go_on() => {
                     tracing::debug!(function = %function, replica = endpoint.replica(), error = %source, "a replica is not reached");
                     tried.add(endpoint, InvokeError::Connect { function, call: None, source });
-                    call = *unsent;
+                    call = unsent;
                     // It may have gone while scaling or an update replaced it.
                     route = self.lookup.find(&route.id).await?;
                 }
@@ -98,6 +103,6 @@ impl Pipeline {
 #[async_trait]
 impl Invoke for Pipeline {
     async fn invoke(&self, call: Call) -> Result<Response<Body>, InvokeError> {
-        Ok(self.answer(call).await?.map(Body::boxed))
+        Ok(self.answer(Box::new(call)).await?.map(Body::boxed))
     }
 }

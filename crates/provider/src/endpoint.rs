@@ -1,10 +1,11 @@
 //! One place that takes calls: a replica behind HTTP, or anything else that can be invoked.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
+use futures_util::FutureExt;
 use http::header::HOST;
 use http::{HeaderValue, Response};
 
@@ -41,8 +42,8 @@ impl Endpoint {
         InFlight(Arc::clone(&self.in_flight))
     }
 
-    pub async fn invoke(&self, call: Call) -> Result<Response<Body>, InvokeError> {
-        self.invoke.invoke(call).await
+    pub fn invoke(&self, call: Call) -> impl Future<Output = Result<Response<Body>, InvokeError>> + Send {
+        self.invoke.invoke(call)
     }
 }
 
@@ -61,6 +62,8 @@ impl fmt::Debug for Endpoint {
     }
 }
 
+type Invoking<'a> = Pin<Box<dyn Future<Output = Result<Response<Body>, InvokeError>> + Send + 'a>>;
+
 /// A replica that speaks HTTP/1.1, over whatever its client dials.
 pub struct HttpReplica {
     client: Client,
@@ -74,12 +77,17 @@ impl HttpReplica {
     }
 }
 
-#[async_trait]
 impl Invoke for HttpReplica {
-    async fn invoke(&self, call: Call) -> Result<Response<Body>, InvokeError> {
+    /// Written out, because the future that the attribute makes keeps room for the call beside all that becomes of it,
+    /// and is allocated for each.
+    fn invoke<'a, 'async_trait>(&'a self, call: Call) -> Invoking<'async_trait>
+    where
+        'a: 'async_trait,
+        Self: 'async_trait,
+    {
         let Call { function, call_id, mut request } = call;
         request.headers_mut().insert(HOST, self.host.clone());
-        match self.client.send(request).await {
+        let answered = |sent| match sent {
             Ok(response) => Ok(response),
             Err(SendError::Connect { source, request }) => {
                 let call = Box::new(Call { function: function.clone(), call_id, request: *request });
@@ -88,6 +96,7 @@ impl Invoke for HttpReplica {
             Err(SendError::RequestBody(source)) => Err(InvokeError::Request(source)),
             Err(SendError::Upstream(source)) => Err(InvokeError::Upstream(source.into())),
             Err(error) => Err(InvokeError::Upstream(error.to_string().into())),
-        }
+        };
+        Box::pin(self.client.send(request).map(answered))
     }
 }

@@ -24,6 +24,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{Method, Request, Response};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -125,11 +126,19 @@ impl Client {
     /// # Errors
     ///
     /// [`SendError::Connect`] returns the request; after every other error it may have been acted upon.
-    pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, SendError> {
-        if request.method() == Method::CONNECT {
+    pub fn send(
+        &self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Body>, SendError>> + Send + '_ {
+        // Taken apart out here: a future keeps room for its arguments beside what it makes of them.
+        let (parts, body) = request.into_parts();
+        self.send_parts(parts, body)
+    }
+
+    async fn send_parts(&self, parts: Parts, mut body: Body) -> Result<Response<Body>, SendError> {
+        if parts.method == Method::CONNECT {
             return Err(SendError::Unsupported("it is a CONNECT, and the upstream is not a proxy"));
         }
-        let (parts, mut body) = request.into_parts();
         if let Some(connection) = self.pool.take() {
             match connection.exchange(&parts, body, &self.config).await {
                 Ok(response) => return Ok(response),
@@ -169,6 +178,6 @@ impl Client {
     }
 }
 
-fn unsent(source: io::Error, parts: http::request::Parts, body: Body) -> SendError {
+fn unsent(source: io::Error, parts: Parts, body: Body) -> SendError {
     SendError::Connect { source, request: Box::new(Request::from_parts(parts, body)) }
 }

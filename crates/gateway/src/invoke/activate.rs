@@ -47,7 +47,7 @@ impl Activation {
         if !self.scale_from_zero {
             return Err(InvokeError::NoEndpoints(route.id.clone()));
         }
-        self.wake(&route).await
+        Box::pin(self.wake(&route)).await
     }
 
     async fn wake(&self, route: &Arc<Route>) -> Result<Arc<Route>, InvokeError> {

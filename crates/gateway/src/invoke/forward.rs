@@ -32,10 +32,10 @@ impl Forward {
         self.timeout
     }
 
-    pub async fn send(&self, endpoint: &Arc<Endpoint>, mut call: Call) -> Result<Answered, InvokeError> {
+    pub async fn send(&self, endpoint: &Arc<Endpoint>, mut call: Box<Call>) -> Result<Answered, InvokeError> {
         call.request.headers_mut().entry(USER_AGENT).or_insert_with(|| self.user_agent.clone());
         let in_flight = endpoint.begin();
-        let answer = timeout(self.timeout, endpoint.invoke(call)).await;
+        let answer = timeout(self.timeout, endpoint.invoke(*call)).await;
         let response = answer.map_err(|_| InvokeError::Timeout(self.timeout))??;
         Ok((response, in_flight))
     }

@@ -35,7 +35,7 @@ impl Lookup {
     pub async fn find(&self, id: &FunctionId) -> Result<Arc<Route>, InvokeError> {
         match self.routes.get(id) {
             Some(route) => Ok(route),
-            None => self.ask(id).await,
+            None => Box::pin(self.ask(id)).await,
         }
     }
 
