@@ -12,6 +12,7 @@ mod endpoint;
 mod error;
 pub mod http1;
 mod memory;
+#[cfg(feature = "remote")]
 mod remote;
 mod route;
 
@@ -26,6 +27,7 @@ pub use echo::{Echo, echo};
 pub use endpoint::{Endpoint, HttpReplica, InFlight};
 pub use error::{InvokeError, ProviderError};
 pub use memory::Memory;
+#[cfg(feature = "remote")]
 pub use remote::{Credentials, DeployAnswer, Remote, RemoteConfig, RemoteError};
 pub use route::{Route, RouteTable};
 
