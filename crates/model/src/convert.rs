@@ -14,6 +14,10 @@ use crate::{
 impl FunctionDeployment {
     /// The spec that this request asks for; `namespace` is where it goes when the body names none.
     pub fn into_spec(self, namespace: &Namespace) -> Result<FunctionSpec, SpecError> {
+        self.parse(namespace)?.validate()
+    }
+
+    fn parse(self, namespace: &Namespace) -> Result<FunctionSpec, SpecError> {
         let name = required("service", self.service)?;
         let image = required("image", self.image)?;
         let name = FunctionName::parse(&name).map_err(|e| error("service", e))?;
@@ -21,7 +25,7 @@ impl FunctionDeployment {
             Some(text) => Namespace::parse(&text).map_err(|e| error("namespace", e))?,
             None => namespace.clone(),
         };
-        let spec = FunctionSpec {
+        Ok(FunctionSpec {
             id: FunctionId::new(name, namespace),
             image: ImageRef::parse(&image).map_err(|e| error("image", e))?,
             env_process: self.env_process.filter(|p| !p.is_empty()),
@@ -33,8 +37,7 @@ impl FunctionDeployment {
             limits: resources("limits", self.limits)?,
             requests: resources("requests", self.requests)?,
             read_only_root: self.read_only_root_filesystem.unwrap_or(false),
-        };
-        spec.validate()
+        })
     }
 }
 
@@ -86,7 +89,8 @@ impl From<FunctionStatus> for FunctionStatusResponse {
 }
 
 impl FunctionStatusResponse {
-    /// A foreign provider's answer as a status; `namespace` fills in where it names none.
+    /// A foreign provider's answer as a status; `namespace` fills in where it names none. What runs elsewhere need
+    /// not be what may be deployed here: our bounds are not asked, and resources that we cannot express are left out.
     pub fn into_status(self, namespace: &Namespace) -> Result<FunctionStatus, SpecError> {
         let created_at = self.created_at.as_deref().unwrap_or_default().parse::<Timestamp>();
         let (replicas, available) = (count(self.replicas), count(self.available_replicas));
@@ -101,12 +105,12 @@ impl FunctionStatusResponse {
             secrets: self.secrets,
             labels: self.labels,
             annotations: self.annotations,
-            limits: self.limits,
-            requests: self.requests,
+            limits: self.limits.map(expressible),
+            requests: self.requests.map(expressible),
             read_only_root_filesystem: Some(self.read_only_root_filesystem),
         };
         Ok(FunctionStatus {
-            spec: deployment.into_spec(namespace)?,
+            spec: deployment.parse(namespace)?,
             replicas,
             available,
             created_at: created_at.unwrap_or_default(),
@@ -189,6 +193,12 @@ fn resources(field: &str, wire: Option<FunctionResources>) -> Result<Resources, 
     Ok(Resources { memory: quantity("memory", wire.memory)?, cpu: quantity("cpu", wire.cpu)? })
 }
 
+/// Orchestrators print `0` where nothing was asked for.
+fn expressible(wire: FunctionResources) -> FunctionResources {
+    let quantity = |text: Option<String>| text.filter(|t| Quantity::parse(t).is_ok_and(|q| q.milli() > 0));
+    FunctionResources { memory: quantity(wire.memory), cpu: quantity(wire.cpu), ..FunctionResources::default() }
+}
+
 fn required(field: &str, value: Option<String>) -> Result<String, SpecError> {
     value.filter(|v| !v.is_empty()).ok_or_else(|| error(field, "is required"))
 }
@@ -269,6 +279,16 @@ mod tests {
             serde_json::to_string(&wire).unwrap(),
             r#"{"name":"e","image":"e:1","namespace":"openfaas-fn","labels":{},"annotations":{},"invocationCount":42,"replicas":1,"createdAt":"2026-01-02T03:04:05Z"}"#
         );
+    }
+
+    #[test]
+    fn what_runs_elsewhere_is_read_as_it_is() {
+        let json = r#"{"name":"e","image":"e:1","limits":{"memory":"64Mi","cpu":"0"},
+            "requests":{"nvidia.com/gpu":"1","cpu":"1m"}}"#;
+        let wire: FunctionStatusResponse = serde_json::from_str(json).unwrap();
+        let spec = wire.into_status(&Namespace::default()).unwrap().spec;
+        assert_eq!(spec.limits.memory.unwrap().to_string(), "64Mi");
+        assert_eq!((spec.limits.cpu, spec.requests.cpu.unwrap().milli()), (None, 1));
     }
 
     #[test]

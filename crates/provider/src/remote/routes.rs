@@ -60,7 +60,14 @@ impl Watch {
         let mut seen: HashSet<FunctionId> = HashSet::new();
         let mut waking = false;
         for namespace in self.0.namespaces().await? {
-            for status in self.0.list(&namespace).await? {
+            for mut status in self.0.list(&namespace).await? {
+                // Some providers' lists leave out what is available; their answer for one function tells it.
+                if status.available == 0 && status.replicas > 0 {
+                    status = match self.0.get(&status.spec.id).await {
+                        Err(ProviderError::NotFound { .. }) => continue,
+                        found => found?,
+                    };
+                }
                 waking |= status.available == 0 && status.replicas > 0;
                 seen.insert(status.spec.id.clone());
                 self.0.publish(status);
