@@ -164,8 +164,9 @@ impl Config {
         }
         let data_dir =
             flags.data_dir.or_else(|| variable(env::DATA_DIR).map(PathBuf::from)).or(file.data_dir);
-        let insecure =
-            variable(env::INSECURE_REGISTRIES).map(|list| list.split(',').map(str::to_owned).collect());
+        let insecure = variable(env::INSECURE_REGISTRIES).map(|list| {
+            list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        });
         let log_format = variable(env::LOG_FORMAT).cloned().or(file.log_format);
         let log_json = match log_format.as_deref() {
             None | Some("text") => false,

@@ -96,8 +96,11 @@ async fn bring_up(provider: Arc<dyn Provider>, id: FunctionId, deadline: Instant
         if !route.endpoints.is_empty() {
             break;
         }
-        // An idle sweep may take the wish back while it is waited for; it is not wished anew against that.
-        if route.desired == 0 && !wished {
+        // Put to rest again, by a sweep or a user: whoever still waits begins anew.
+        if route.desired == 0 && wished {
+            break;
+        }
+        if route.desired == 0 {
             tracing::info!(function = %id, replicas = route.activate_to, "waking a function");
             provider.scale(&id, route.activate_to.max(1)).await.map_err(Arc::new)?;
             wished = true;

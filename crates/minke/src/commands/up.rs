@@ -13,6 +13,9 @@ use crate::credentials::Credentials;
 use crate::error::{Failure, chain};
 use crate::{demo, wiring};
 
+/// Work on threads of its own, an unpack say, that the end of the platform waits for.
+const STRAGGLERS_MAX: Duration = Duration::from_secs(5);
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Every flag can be a variable (MINKE_LISTEN, MINKE_DATA_DIR, …) or a line of the settings file (listen, data-dir, …); \
@@ -56,6 +59,7 @@ pub fn run(args: UpArgs) -> Result<(), Failure> {
         _ => None,
     };
     wiring::check_provider_url(&config).map_err(Failure::usage)?;
+    raise_descriptors();
     let listeners = Listeners {
         api: listen("--listen", config.listen)?,
         metrics: listen("--metrics-listen", config.metrics_listen)?,
@@ -66,7 +70,10 @@ pub fn run(args: UpArgs) -> Result<(), Failure> {
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?;
-    runtime.block_on(wiring::run(config, credentials, listeners))
+    let outcome = runtime.block_on(wiring::run(config, credentials, listeners));
+    // An unpack on a thread of its own must not outlive the drain.
+    runtime.shutdown_timeout(STRAGGLERS_MAX);
+    outcome
 }
 
 /// The line that scripts wait for, then one short screen.
@@ -107,13 +114,24 @@ fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     )
 }
 
+/// As many descriptors as the system grants without asking: every call and every replica holds some.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 fn start_log(config: &Config) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&config.log).map_err(|error| {
         Failure::usage(format_args!("the log filter {:?} is not valid: {error}", config.log))
     })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
-    let colour =
-        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = io::stderr().is_terminal()
+        && std::env::var_os(model::env::common::NO_COLOR).is_none_or(|value| value.is_empty());
     let started = if config.log_json { log.json().try_init() } else { log.with_ansi(colour).try_init() };
     started.map_err(|error| Failure::general(format_args!("failed to start the log: {error}")))
 }

@@ -104,6 +104,10 @@ impl Drop for Platform {
 
 pub fn minke(data_dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(MINKE);
+    // What is set for this test's own run is not for the platform.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MINKE_")) {
+        command.env_remove(name);
+    }
     command
         .args(args)
         .env("MINKE_DATA_DIR", data_dir)
