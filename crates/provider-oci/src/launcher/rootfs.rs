@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
@@ -23,7 +23,12 @@ pub enum RootfsError {
         #[source]
         source: std::io::Error,
     },
+    #[error("image's /{0} is not a directory, remove it from the image or make it one")]
+    NotDirectory(&'static str),
 }
+
+/// What libcontainer mounts on, and writes below by its path on the host.
+const MOUNT_POINTS: [&str; 3] = ["proc", "sys", "dev"];
 
 /// Mounts `layers` (lowest first) at `target` in the caller's mount namespace; what the container writes goes to
 /// `writable`, which must be new. The kernel wants the upper and the work folder on one file system.
@@ -55,6 +60,23 @@ pub fn mount(layers: &[PathBuf], writable: &Path, target: &Path) -> Result<Owned
 fn overlay(target: &Path, options: &str) -> rustix::io::Result<()> {
     let options = CString::new(options).map_err(|_| Errno::INVAL)?;
     rustix::mount::mount("overlay", target, "overlay", MountFlags::NODEV, options.as_c_str())
+}
+
+/// Refuses an image that has anything but a directory where the kernel's own file systems go: a link there would lead
+/// libcontainer, which makes and removes files below `/dev` before the root is changed, to the host.
+pub fn make_mount_points(root: &OwnedFd) -> Result<(), RootfsError> {
+    for name in MOUNT_POINTS {
+        match rustix::fs::mkdirat(root, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => (),
+            Err(errno) => return Err(io("create", Path::new(name), errno.into())),
+        }
+        let stat = rustix::fs::statat(root, name, AtFlags::SYMLINK_NOFOLLOW);
+        let stat = stat.map_err(|errno| io("examine", Path::new(name), errno.into()))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Err(RootfsError::NotDirectory(name));
+        }
+    }
+    Ok(())
 }
 
 /// Makes `path` and its parents within `root`, whatever links the image holds.

@@ -84,6 +84,7 @@ fn build(job: Job, folders: &Folders, cgroups: &Cgroups) -> Result<(i32, OwnedFd
     let bundle = folders.run.join(&spec.id);
     let target = bundle.join("rootfs");
     let root = rootfs::mount(&spec.layers, &folders.replicas.join(&spec.id), &target)?;
+    rootfs::make_mount_points(&root)?;
     rootfs::make_dir(&root, &spec.cwd)?;
     let ids = user::resolve(&root, &spec.user)?;
     complete_env(&mut spec, &ids.home);

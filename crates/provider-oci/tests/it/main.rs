@@ -8,10 +8,12 @@ mod conformance;
 mod container;
 mod crash;
 mod echo;
+mod escape;
 mod function;
 mod harness;
 mod hostile;
 mod limits;
+mod lost;
 mod platform;
 mod remains;
 mod support;
@@ -26,9 +28,11 @@ fn main() -> std::process::ExitCode {
         container::TESTS,
         limits::TESTS,
         hostile::TESTS,
+        escape::TESTS,
         remains::TESTS,
         crash::TESTS,
         function::TESTS,
+        lost::TESTS,
         conformance::TESTS,
     ])
 }
