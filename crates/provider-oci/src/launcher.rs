@@ -11,6 +11,7 @@ mod exec;
 mod netns;
 mod process;
 mod rootfs;
+mod seccomp;
 mod server;
 mod user;
 mod wire;
@@ -64,6 +65,8 @@ enum SetUpError {
     Locked(PathBuf),
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    #[error("failed to build the containers' system call filter")]
+    Filter(#[source] seccompiler::BackendError),
 }
 
 /// Becomes the launcher if this process was started to be one, and then does not return.
@@ -127,6 +130,7 @@ fn set_up(config: &str) -> Result<(Folders, Cgroups, OwnedFd), SetUpError> {
     }
     let lock = lock(&config.folder)?;
     let cgroups = Cgroups::open(&config.cgroup)?;
+    seccomp::prepare().map_err(SetUpError::Filter)?;
     sweep(&folders, &cgroups)?;
     separate_mounts(&folders.run).map_err(system("make the launcher's mount namespace, it needs root"))?;
     let state = folders.run.join("state");

@@ -33,6 +33,10 @@ impl Executor for Exec {
         let process = spec.process().as_ref().ok_or(ExecutorError::InvalidArg)?;
         let args = process.args().as_deref().unwrap_or_default();
         let program = find(process).map_err(ExecutorError::Other)?;
+        if let Err(error) = super::seccomp::install() {
+            eprintln!("{error}");
+            return Err(ExecutorError::Other(error));
+        }
         let error =
             Command::new(&program).arg0(&args[0]).args(&args[1..]).env_clear().envs(env(process)).exec();
         // Nobody else would tell: the launcher knows of the exit alone.

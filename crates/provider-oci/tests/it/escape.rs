@@ -1,15 +1,17 @@
-//! What a hostile image or function tries to reach from its container: the host's files.
+//! What a hostile image or function tries to reach from its container: the host's files, and the limits on itself.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use provider_oci::container::ContainerSpec;
+use provider_oci::container::{ContainerSpec, Exit};
 
 use crate::harness::Test;
-use crate::support::{Host, block_on};
+use crate::support::{Host, block_on, cgroups};
 
-pub const TESTS: &[Test] =
-    &[("escape::mount_points_that_are_links_are_refused", mount_points_that_are_links_are_refused)];
+pub const TESTS: &[Test] = &[
+    ("escape::mount_points_that_are_links_are_refused", mount_points_that_are_links_are_refused),
+    ("escape::namespaces_and_mounts_are_refused", namespaces_and_mounts_are_refused),
+];
 
 fn mount_points_that_are_links_are_refused() {
     block_on(async {
@@ -55,5 +57,31 @@ fn mount_points_that_are_links_are_refused() {
             container.removed().await;
         }
         assert!(!Path::new("/made").exists());
+    });
+}
+
+fn namespaces_and_mounts_are_refused() {
+    block_on(async {
+        let host = Host::new().await;
+        let probes = [
+            ("user", "unshare -U true"),
+            ("user and mount", "unshare -Um true"),
+            ("network", "unshare -n true"),
+            ("mount", "mount -t tmpfs x /tmp"),
+            ("umount", "umount /proc"),
+            ("log", "dmesg"),
+        ];
+        let script: String =
+            probes.iter().map(|(name, probe)| format!("{probe} 2>&1 && echo got: {name}; ")).collect();
+        let script = format!("mkdir -p /tmp; {script} grep Seccomp: /proc/self/status; (echo forked) | cat");
+        for (id, user) in [("root", ""), ("app", "app")] {
+            let spec = ContainerSpec { user: user.to_owned(), ..host.spec(id, &script) };
+            let (exit, text) = host.run(&spec).await;
+            assert_eq!(exit, Exit::Code(0), "{text}");
+            assert!(!text.contains("got: "), "{text}");
+            assert!(text.contains("Seccomp:\t2") && text.contains("forked"), "{text}");
+        }
+        host.launcher.close().await;
+        assert!(cgroups(&host.cgroup).is_empty());
     });
 }
