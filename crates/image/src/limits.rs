@@ -18,10 +18,12 @@ pub struct Limits {
     pub blob_max: u64,
     /// All layers of an image together, unpacked.
     pub unpacked_max: u64,
-    /// Entries of one layer, and files of an imported archive.
+    /// Entries of all layers of an image together, with the directories that they need and have no entry for.
     pub entries_max: u64,
     /// Directories in a path.
     pub depth_max: usize,
+    /// The paths of a layer's directories together, which are kept in memory.
+    pub directory_paths_max: u64,
     /// Bytes of headers (long names, pax records) that may stand before one entry.
     pub header_max: u64,
     /// Unpacked bytes per compressed byte, looked at once `ratio_floor` bytes are unpacked. DEFLATE ends at 1032.
@@ -45,6 +47,7 @@ impl Default for Limits {
             unpacked_max: 10 * GIB,
             entries_max: 500_000,
             depth_max: 128,
+            directory_paths_max: 64 * MIB,
             header_max: MIB,
             ratio_max: 1000,
             ratio_floor: 64 * MIB,

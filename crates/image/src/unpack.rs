@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use model::image::Digest;
@@ -14,12 +14,14 @@ use tar::{Entry, EntryType};
 
 use crate::limits::Limits;
 
+mod budget;
 mod decompress;
 pub(crate) mod guard;
 pub(crate) mod name;
 mod root;
 mod whiteout;
 
+pub(crate) use budget::Budget;
 pub(crate) use decompress::{Compression, decompress};
 use guard::Guard;
 use name::Name;
@@ -31,8 +33,9 @@ use whiteout::Whiteout;
 pub(crate) struct Report {
     /// Of the archive without its compression.
     pub diff_id: Digest,
-    /// File contents, and at least a block per entry.
+    /// File contents, and a block for everything with a name.
     pub bytes: u64,
+    /// Entries, and directories that no entry was for.
     pub entries: u64,
 }
 
@@ -94,6 +97,10 @@ pub enum Problem {
     HeaderTooLarge(u64),
     #[error("has more than {0} entries")]
     TooManyEntries(u64),
+    #[error("brings the image to more than {0} entries, with the directories that they stand in")]
+    TooManyNames(u64),
+    #[error("has paths of directories that are longer than {0} bytes together")]
+    DirectoryPaths(u64),
     #[error("unpacks to more than {0} bytes")]
     TooLarge(u64),
     #[error("unpacks to more than {0} times its size, like a decompression bomb")]
@@ -104,30 +111,26 @@ pub enum Problem {
     Corrupt(String),
 }
 
-/// Unpacks the archive into the empty directory `into`, `bytes_max` bytes at most. The caller removes the directory
-/// when this fails.
+/// Unpacks the archive into the empty directory `into`, with what is left of the image's budget. The caller removes
+/// the directory when this fails.
 pub(crate) fn unpack(
     archive: File,
     into: &Path,
     limits: &Limits,
-    bytes_max: u64,
+    budget: &mut Budget,
 ) -> Result<Report, UnpackError> {
     let io_error = |source| UnpackError::Io { entry: "the archive".into(), source };
-    let guard = Guard::new(archive, limits, bytes_max).map_err(io_error)?;
-    let root = Root::open(into).map_err(io_error)?;
-    let mut unpacking = Unpacking { root, limits, bytes_max, bytes: 0, entries: 0 };
-    match unpacking.run(&guard) {
-        Err(error) => Err(guard.tripped().map(UnpackError::Archive).unwrap_or(error)),
-        Ok(()) => Ok(Report { diff_id: guard.digest(), bytes: unpacking.bytes, entries: unpacking.entries }),
-    }
+    let guard = Guard::new(archive, limits, budget.bytes_left()).map_err(io_error)?;
+    let (bytes, entries) = (budget.bytes(), budget.entries());
+    let root = Root::open(into, limits.directory_paths_max, budget).map_err(io_error)?;
+    let mut unpacking = Unpacking { root, limits };
+    unpacking.run(&guard).map_err(|error| guard.tripped().map(UnpackError::Archive).unwrap_or(error))?;
+    Ok(Report { diff_id: guard.digest(), bytes: budget.bytes() - bytes, entries: budget.entries() - entries })
 }
 
 struct Unpacking<'a> {
-    root: Root,
+    root: Root<'a>,
     limits: &'a Limits,
-    bytes_max: u64,
-    bytes: u64,
-    entries: u64,
 }
 
 impl Unpacking<'_> {
@@ -139,10 +142,7 @@ impl Unpacking<'_> {
             let Some(entry) = entries.next() else { break };
             let mut entry = entry.map_err(corrupt)?;
             guard.end_headers();
-            self.entries += 1;
-            if self.entries > self.limits.entries_max {
-                return Err(UnpackError::Archive(Problem::TooManyEntries(self.limits.entries_max)));
-            }
+            self.root.budget.name().map_err(UnpackError::Archive)?;
             self.entry(&mut entry).map_err(|failure| failure.of(&entry))?;
             // Whatever the entry did not use: `next` shall read headers alone.
             io::copy(&mut entry, &mut io::sink()).map_err(corrupt)?;
@@ -193,6 +193,7 @@ impl Unpacking<'_> {
         entry: &mut Entry<'_, R>,
     ) -> Result<(), Failure> {
         let expected = entry.size();
+        let sparse = entry.header().entry_type() == EntryType::GNUSparse;
         let mut file = self.root.create(name)?;
         let mut buffer = [0; 64 * 1024];
         let mut written = 0;
@@ -204,14 +205,19 @@ impl Unpacking<'_> {
                 Err(error) => return Err(Problem::Corrupt(error.to_string()).into()),
             };
             written += count as u64;
-            self.bytes += count as u64;
-            if self.bytes > self.bytes_max {
-                return Err(Problem::TooLarge(self.bytes_max).into());
+            self.root.budget.content(count as u64)?;
+            // A hole is no bytes of the archive, so it shall be none of the disk.
+            if sparse && buffer[..count].iter().all(|byte| *byte == 0) {
+                file.seek(SeekFrom::Current(count as i64))?;
+            } else {
+                file.write_all(&buffer[..count])?;
             }
-            file.write_all(&buffer[..count])?;
         }
         if written != expected {
             return Err(Problem::Truncated.into());
+        }
+        if sparse {
+            file.set_len(written)?;
         }
         metadata.apply(&file)
     }
@@ -231,6 +237,9 @@ impl Failure {
 
     fn at(self, entry: String) -> UnpackError {
         match self {
+            Self::Problem(
+                problem @ (Problem::TooManyNames(_) | Problem::TooLarge(_) | Problem::DirectoryPaths(_)),
+            ) => UnpackError::Archive(problem),
             Self::Problem(problem) => UnpackError::Entry { entry, problem },
             Self::Io(source) => UnpackError::Io { entry, source },
         }

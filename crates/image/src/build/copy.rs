@@ -11,7 +11,7 @@ use super::layer::{Content, LayerBuilder, Owner, is_reserved};
 use super::view::{Found, View, parts};
 use crate::error::{ImageError, IoContext};
 use crate::store::{Claim, Store};
-use crate::unpack;
+use crate::unpack::{self, Budget};
 
 /// One COPY or ADD, with everything expanded.
 pub(super) struct Job<'a> {
@@ -274,7 +274,7 @@ impl Job<'_> {
         let root = claim.path();
         DirBuilder::new().mode(0o755).create(root).at("create", root)?;
         let limits = self.store.limits();
-        unpack::unpack(source.open().map_err(failed)?, root, limits, limits.unpacked_max)
+        unpack::unpack(source.open().map_err(failed)?, root, limits, &mut Budget::new(limits))
             .map_err(|error| ImageError::Layer { layer: shown(&source.path), source: error })?;
         let view = View::new(&[root.to_owned()]);
         let top = view.find(&[]).map_err(failed)?.ok_or_else(|| refused("archive is empty".into()))?;

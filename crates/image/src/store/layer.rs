@@ -12,7 +12,7 @@ use super::blob::BlobInfo;
 use super::{Claim, Store, unsynced};
 use crate::error::{ImageError, IoContext};
 use crate::manifest::{Descriptor, Manifest, diff_ids};
-use crate::unpack::{self, Compression};
+use crate::unpack::{self, Budget, Compression};
 
 impl Store {
     /// Unpacked, and known to be whole.
@@ -48,10 +48,10 @@ impl Store {
         manifest: &Manifest,
         config: &ImageConfiguration,
     ) -> Result<Vec<PathBuf>, ImageError> {
-        let mut left = self.limits().unpacked_max;
+        let mut budget = Budget::new(self.limits());
         let mut dirs = Vec::new();
         for (layer, diff_id) in manifest.layers.iter().zip(diff_ids(config)?) {
-            left = left.saturating_sub(self.ensure_layer(layer, &diff_id, left)?);
+            self.ensure_layer(layer, &diff_id, &mut budget)?;
             dirs.push(self.link_layer(&diff_id)?);
         }
         unsynced::sync_later(&dirs);
@@ -63,24 +63,29 @@ impl Store {
 
     /// The directory of one layer, for a build.
     pub(crate) fn unpack_layer(&self, layer: &Descriptor, diff_id: &Digest) -> Result<PathBuf, ImageError> {
-        self.ensure_layer(layer, diff_id, self.limits().unpacked_max)?;
+        self.ensure_layer(layer, diff_id, &mut Budget::new(self.limits()))?;
         Ok(self.layer_path(diff_id))
     }
 
-    /// Returns the bytes that were unpacked: none when it was here.
-    fn ensure_layer(&self, layer: &Descriptor, diff_id: &Digest, max: u64) -> Result<u64, ImageError> {
+    /// Takes nothing of the budget when the layer is here.
+    fn ensure_layer(
+        &self,
+        layer: &Descriptor,
+        diff_id: &Digest,
+        budget: &mut Budget,
+    ) -> Result<(), ImageError> {
         let path = self.layer_path(diff_id);
         if self.has_layer(diff_id) {
-            return Ok(0);
+            return Ok(());
         }
         let claim = Claim::acquire(&self.path("tmp"), &format!("layer-{}", diff_id.hex()))?;
         if self.has_layer(diff_id) {
-            return Ok(0);
+            return Ok(());
         }
         let blob = self.open_blob(&layer.digest)?;
         let root = claim.path();
         fs::DirBuilder::new().mode(0o755).create(root).at("create", root)?;
-        let report = unpack::unpack(blob, root, self.limits(), max)
+        let report = unpack::unpack(blob, root, self.limits(), budget)
             .map_err(|source| ImageError::Layer { layer: layer.digest.to_string(), source })?;
         if report.diff_id != *diff_id {
             let (expected, actual) = (diff_id.to_string(), report.diff_id.to_string());
@@ -93,7 +98,7 @@ impl Store {
         }
         fs::rename(root, &path).at("rename to", &path)?;
         tracing::debug!(layer = %layer.digest, bytes = report.bytes, entries = report.entries, "layer unpacked");
-        Ok(report.bytes)
+        Ok(())
     }
 
     /// `l/<12 hex>`. Twelve digits can be made to collide on purpose, so a name that is taken gets longer.

@@ -16,14 +16,18 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::name::Name;
-use super::{Failure, Problem};
+use super::{Budget, Failure, Problem};
 
-pub(super) struct Root {
+pub(super) struct Root<'a> {
     fd: OwnedFd,
+    pub budget: &'a mut Budget,
     /// The directory of the last entry; archives go directory by directory.
     last_parent: Option<(PathBuf, OwnedFd)>,
-    /// Set at the end, because each new entry changes its directory's time.
+    /// Of the directories that have an entry. Set at the end, because each new entry changes its directory's time.
     directory_times: BTreeMap<PathBuf, Timespec>,
+    /// Bytes of the paths in `directory_times`, which are kept in memory.
+    paths: u64,
+    paths_max: u64,
 }
 
 /// Owner, mode and time of an entry.
@@ -39,10 +43,10 @@ pub(super) struct Metadata {
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const EPOCH: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-impl Root {
-    pub(super) fn open(path: &Path) -> std::io::Result<Self> {
+impl<'a> Root<'a> {
+    pub(super) fn open(path: &Path, paths_max: u64, budget: &'a mut Budget) -> std::io::Result<Self> {
         let fd = rustix::fs::open(path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
-        Ok(Self { fd, last_parent: None, directory_times: BTreeMap::new() })
+        Ok(Self { fd, budget, last_parent: None, directory_times: BTreeMap::new(), paths: 0, paths_max })
     }
 
     pub(super) fn directory(&mut self, name: &Name, metadata: &Metadata) -> Result<(), Failure> {
@@ -189,11 +193,11 @@ impl Root {
                 if kind.is_some() {
                     self.unlink(&parent, part)?;
                 }
+                self.budget.name()?;
                 mkdirat(&parent, part, Mode::from_raw_mode(0o755))?;
                 if kind.is_some() {
                     self.set_opaque(&prefix)?;
                 }
-                self.directory_times.insert(prefix.path(), EPOCH);
             }
             parent = match self.open_directory(&prefix) {
                 Err(Failure::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -219,7 +223,14 @@ impl Root {
         let fd = self.open_beneath_without_links(name)?;
         fchown(&fd, Some(metadata.uid()), Some(metadata.gid()))?;
         fchmod(&fd, metadata.mode())?;
-        self.directory_times.insert(name.path(), metadata.mtime);
+        let path = name.path();
+        let length = path.as_os_str().len() as u64;
+        if self.directory_times.insert(path, metadata.mtime).is_none() {
+            self.paths += length;
+        }
+        if self.paths > self.paths_max {
+            return Err(Problem::DirectoryPaths(self.paths_max).into());
+        }
         Ok(())
     }
 

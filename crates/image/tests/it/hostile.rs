@@ -11,6 +11,7 @@ fn limits() -> Limits {
         unpacked_max: 4 << 20,
         entries_max: 100,
         depth_max: 16,
+        directory_paths_max: 16 << 10,
         header_max: 64 << 10,
         ratio_max: 100,
         ratio_floor: 1 << 20,
@@ -96,6 +97,15 @@ fn hostile_entries_are_refused() {
 fn bombs_are_refused() {
     let many: Vec<_> = (0..101).map(|i| file(&format!("f{i}"), "")).collect();
     layer_refused("entries", &many, "more than 100 entries");
+    // Each names fifteen directories that no entry is for.
+    let deep: Vec<_> = (0..8).map(|i| file(&format!("{i}/{}f", "d/".repeat(14)), "")).collect();
+    layer_refused("directories without entries", &deep, "more than 100 entries");
+    let layers: Vec<_> = (0..3)
+        .map(|layer| tar(&(0..40).map(|i| file(&format!("{layer}-{i}"), "")).collect::<Vec<_>>()))
+        .collect();
+    refused("entries over layers", &docker_save(&["bad"], &layers), "more than 100 entries");
+    let long: Vec<_> = (0..90).map(|i| dir(&format!("{i}-{}", "n".repeat(200)))).collect();
+    layer_refused("paths of directories", &long, "longer than 16384 bytes together");
     layer_refused(
         "huge pax header",
         &[pax("comment", &vec![b'x'; 100 << 10]), file("f", "")],
@@ -130,6 +140,50 @@ fn bombs_are_refused() {
         (0u32..).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).take(5 << 20).collect();
     let large = tar(&[file("noise", &noise)]);
     refused("size", &bomb(&large, gzip(&large)), "unpacks to more than");
+}
+
+#[test]
+fn deep_trees_cost_what_their_directories_cost() {
+    // A megabyte and a half of archive that would be a quarter of a million directories, one gigabyte of disk.
+    let deep: Vec<_> = (0..2000).map(|i| file(&format!("{i}/{}f", "d/".repeat(125)), "")).collect();
+    let archive = docker_save(&["bad"], &[tar(&deep)]);
+    let import = |limits| {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open_with(dir.path().join("images"), limits).unwrap();
+        let error = store.import_reader(&mut &archive[..], &ImportOptions::default()).unwrap_err();
+        assert_empty(&store);
+        chain(&error)
+    };
+    let error = import(Limits { entries_max: 3000, ..Limits::default() });
+    assert!(error.contains("more than 3000 entries"), "{error}");
+    let error = import(Limits { unpacked_max: 8 << 20, ..Limits::default() });
+    assert!(error.contains("unpacks to more than 8388608 bytes"), "{error}");
+}
+
+#[test]
+fn a_sparse_file_is_a_hole_on_the_disk_too() {
+    use std::os::unix::fs::MetadataExt;
+    const SIZE: u64 = 3 << 20;
+    let mut layer = Vec::new();
+    Entry { content: vec![b'x'; 512], ..entry("s", EntryType::GNUSparse) }.write(&mut layer);
+    // Data in front, then a hole up to the end, as the old GNU format writes it.
+    for (at, value) in [(386, 0), (398, 512), (410, SIZE), (422, 0), (483, SIZE)] {
+        layer[at..at + 12].copy_from_slice(format!("{value:011o}\0").as_bytes());
+    }
+    layer[148..156].fill(b' ');
+    let sum: u32 = layer[..512].iter().map(|byte| u32::from(*byte)).sum();
+    layer[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    layer.resize(layer.len() + 1024, 0);
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open_with(dir.path().join("images"), limits()).unwrap();
+    store.import_reader(&mut &docker_save(&["app"], &[layer])[..], &ImportOptions::default()).unwrap();
+    let image = store.resolve(&"app".parse().unwrap()).unwrap().unwrap();
+    let path = image.layer_dirs[0].join("s");
+    let metadata = std::fs::metadata(&path).unwrap();
+    assert_eq!(metadata.len(), SIZE);
+    assert!(metadata.blocks() * 512 <= 128 << 10, "{} blocks", metadata.blocks());
+    let content = std::fs::read(path).unwrap();
+    assert!(content[..512].iter().all(|byte| *byte == b'x') && content[512..].iter().all(|byte| *byte == 0));
 }
 
 #[test]
