@@ -70,6 +70,15 @@ pub enum ImageError {
 }
 
 impl ImageError {
+    /// Whether the registry said nothing of the image, so that it may be as it was.
+    pub fn is_silence(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Timeout { .. } => true,
+            Self::RegistryAnswer { status, .. } => *status == 429 || *status >= 500,
+            _ => false,
+        }
+    }
+
     pub(crate) fn invalid(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid { what: what.into(), reason: reason.into() }
     }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::image::{Digest, ImageRef};
@@ -13,7 +14,7 @@ use tokio::sync::mpsc::Sender;
 use crate::error::ImageError;
 use crate::image::Image;
 use crate::manifest::{Descriptor, Document, Manifest, choose, diff_ids, parse_config};
-use crate::store::{Claim, Session, Store};
+use crate::store::{Claim, RefRecord, Session, Store};
 
 mod auth;
 mod registry;
@@ -94,6 +95,23 @@ impl Store {
             .await?;
         }
         result
+    }
+
+    /// What the registry says that `reference` means now, told within `patience`. Fetches manifests alone.
+    pub async fn ask(
+        &self,
+        reference: &ImageRef,
+        options: &PullOptions,
+        patience: Duration,
+    ) -> Result<Digest, ImageError> {
+        let asking = async {
+            let (writes, _) = tokio::sync::mpsc::channel(1);
+            let registry = Registry::connect(reference, options, self.limits(), writes).await?;
+            self.find(&registry, reference).await.map(|found| found.digest)
+        };
+        tokio::time::timeout(patience, asking).await.unwrap_or_else(|_| {
+            Err(ImageError::Timeout { image: reference.clone(), seconds: patience.as_secs() })
+        })
     }
 
     async fn pull_now(
@@ -249,7 +267,8 @@ impl Store {
         let max = self.limits().manifest_max;
         self.add_blob(&mut &found.bytes[..], Some(&found.digest), max, "manifest")?;
         let image = self.load(session, reference, &found.digest)?;
-        self.name(session, reference, &found.digest, found.index)?;
+        let Found { digest, index, .. } = found;
+        self.write_ref(&RefRecord { reference: reference.clone(), digest, index, pulled: true })?;
         Ok(image)
     }
 }

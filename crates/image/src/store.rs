@@ -127,7 +127,8 @@ impl Store {
         digest: &Digest,
         index: Option<Digest>,
     ) -> Result<(), ImageError> {
-        self.write_ref(&RefRecord { reference: reference.clone(), digest: digest.clone(), index })
+        let (reference, digest) = (reference.clone(), digest.clone());
+        self.write_ref(&RefRecord { reference, digest, index, pulled: false })
     }
 
     /// An image without a name yet; it lives as long as the value does.

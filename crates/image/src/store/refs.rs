@@ -23,9 +23,17 @@ pub(crate) struct RefRecord {
     /// The index it was chosen from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<Digest>,
+    /// Whether a registry said so, which may say something else by now; else it was built or imported here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pulled: bool,
 }
 
 impl Store {
+    /// Whether what this very name means here was told by its registry.
+    pub fn was_pulled(&self, reference: &ImageRef) -> Result<bool, ImageError> {
+        Ok(read_record(&self.ref_path(reference))?.is_some_and(|record| record.pulled))
+    }
+
     pub(crate) fn write_ref(&self, record: &RefRecord) -> Result<(), ImageError> {
         let path = self.ref_path(&record.reference);
         let claim = Claim::unique(&self.path("tmp"), "ref")?;

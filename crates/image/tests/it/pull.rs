@@ -58,6 +58,27 @@ async fn a_second_pull_transfers_no_layer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_registry_tells_whether_a_tag_has_moved() {
+    let (registry, (_dir, store)) = (Registry::start(), store());
+    let (name, options) = (at(&registry, "app:latest"), PullOptions::default());
+    registry.push("app:latest", &layers()).await;
+    let first = store.pull(&name, &options).await.unwrap().image;
+    let patience = Duration::from_secs(10);
+    assert_eq!(store.ask(&name, &options, patience).await.unwrap(), first.digest);
+    let moved = registry.push("app:latest", &[tar(&[file("new", "")])]).await;
+    assert_eq!(store.ask(&name, &options, patience).await.unwrap().to_string(), moved);
+    // Asking changes nothing here.
+    assert_eq!(store.resolve(&name).unwrap().unwrap().digest, first.digest);
+
+    assert!(store.was_pulled(&name).unwrap());
+    let own = at(&registry, "app:own");
+    store.tag(&first, &own).unwrap();
+    assert!(!store.was_pulled(&own).unwrap());
+    drop(registry);
+    assert!(store.ask(&name, &options, patience).await.unwrap_err().is_silence());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn images_share_layers() {
     let (registry, (_dir, store)) = (Registry::start(), store());
     let other = vec![layers()[0].clone(), tar(&[file("other", "")])];
