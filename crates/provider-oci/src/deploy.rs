@@ -15,7 +15,7 @@ pub async fn deploy(inner: Arc<Inner>, spec: FunctionSpec) -> Result<(), Provide
     if inner.functions().contains_key(&spec.id) {
         return Err(ProviderError::function_exists(&spec.id));
     }
-    let (image, probe) = inner.prepare(&spec).await?;
+    let image = inner.prepare(&spec).await?;
     let wish = Wish {
         replicas: initial_replicas(&spec.labels),
         created_at: Timestamp::now(),
@@ -25,6 +25,6 @@ pub async fn deploy(inner: Arc<Inner>, spec: FunctionSpec) -> Result<(), Provide
     };
     inner.save(&wish).await?;
     tracing::info!(function = %wish.spec.id, image = %wish.spec.image, replicas = wish.replicas, "function deployed");
-    inner.keep(Plan { wish, image, probe });
+    inner.keep(Plan { wish, image: Some(image) });
     Ok(())
 }

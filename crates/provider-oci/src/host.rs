@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::launcher::{Launcher, LauncherConfig, LauncherError};
@@ -14,6 +14,8 @@ pub struct Host {
     pub grace: Duration,
     pub starts: Semaphore,
     pub tasks: TaskTracker,
+    /// Told when an image may have lost its last user.
+    pub images_freed: Notify,
     config: LauncherConfig,
     launcher: Mutex<Launcher>,
 }
@@ -26,6 +28,7 @@ impl Host {
             grace,
             starts: Semaphore::new(cores * STARTS_PER_CORE),
             tasks: TaskTracker::new(),
+            images_freed: Notify::new(),
             config,
             launcher: Mutex::new(launcher),
         })

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image::Image;
+use model::FunctionId;
 use model::scale::initial_replicas;
 use provider::{Endpoint, Route, RouteTable};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::container::ContainerSpecError;
 use crate::health::Probe;
 use crate::host::Host;
 use crate::replica::{Replica, Report};
@@ -30,9 +30,9 @@ const REPORTS_MAX: usize = 64;
 #[derive(Clone)]
 pub struct Plan {
     pub wish: Wish,
-    /// Kept as long as replicas may be started from it, so that it is not collected.
-    pub image: Image,
-    pub probe: Probe,
+    /// Kept as long as replicas may be started from it, so that it is not collected. None while it is lost: nothing
+    /// is started then.
+    pub image: Option<Image>,
 }
 
 pub struct Keeper {
@@ -71,12 +71,16 @@ impl Keeper {
 
     /// Until the end, and until no replica is left. Nothing is published once `quiet` is dropped.
     pub async fn run(mut self, quiet: DropGuard) {
+        let mut generation = None;
         while !self.end.is_cancelled() {
             let plan = self.plan.borrow_and_update().clone();
+            if generation.replace(plan.wish.generation).is_some_and(|last| last != plan.wish.generation) {
+                self.host.images_freed.notify_one();
+            }
             let decision = decide(&self.observed(), &plan.wish, self.backoff.until, Instant::now());
             decision.stop.iter().for_each(|replica| self.stop(replica));
-            for _ in 0..decision.start {
-                self.start(&plan);
+            if let Some(image) = &plan.image {
+                (0..decision.start).for_each(|_| self.start(&plan.wish, image));
             }
             self.publish(&plan.wish, &decision.serve);
             let wake = self.backoff.until.filter(|at| *at > Instant::now());
@@ -86,7 +90,12 @@ impl Keeper {
                     Ok(()) => self.backoff = Backoff::default(),
                     Err(_) => break,
                 },
-                Some(report) = self.reports.1.recv() => self.note(report),
+                Some(report) = self.reports.1.recv() => {
+                    if self.is_last_of_old(&report, plan.wish.generation) {
+                        self.host.images_freed.notify_one();
+                    }
+                    self.note(report);
+                }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => (),
             }
         }
@@ -98,6 +107,18 @@ impl Keeper {
                 None => break,
             }
         }
+        let host = Arc::clone(&self.host);
+        // The plan, and with it the image.
+        drop(self);
+        host.images_freed.notify_one();
+    }
+
+    /// Whether the report tells that nothing runs any more from what the function was before.
+    fn is_last_of_old(&self, report: &Report, generation: u64) -> bool {
+        let Report::Ended { replica, .. } = report else { return false };
+        let is_old = |kept: &Kept| kept.generation != generation;
+        self.replicas.get(replica).is_some_and(is_old)
+            && self.replicas.values().filter(|k| is_old(k)).count() == 1
     }
 
     fn observed(&self) -> Vec<Observed> {
@@ -110,28 +131,31 @@ impl Keeper {
         self.replicas.iter().map(observed).collect()
     }
 
-    fn start(&mut self, plan: &Plan) {
-        let id = &plan.wish.spec.id;
+    fn start(&mut self, wish: &Wish, image: &Image) {
+        let id = &wish.spec.id;
         let name = format!("{}.{}.{:08x}", id.name, id.namespace, fastrand::u32(..));
-        let container = match translate::container(&name, &plan.wish.spec, &plan.image) {
-            Ok(container) => container,
-            Err(error) => return self.refused(&error),
+        let container = translate::container(&name, &wish.spec, image).map_err(|error| error.to_string());
+        let (container, probe) = match container.and_then(|container| Ok((container, Probe::of(&wish.spec)?)))
+        {
+            Ok(both) => both,
+            Err(why) => return self.refused(id, &why),
         };
         let stop = CancellationToken::new();
         let replica = Replica {
             function: id.clone(),
             container,
-            probe: plan.probe.clone(),
+            image: image.clone(),
+            probe,
             stop: stop.clone(),
             reports: self.reports.0.clone(),
         };
-        self.replicas.insert(name, Kept { generation: plan.wish.generation, endpoint: None, stop });
+        self.replicas.insert(name, Kept { generation: wish.generation, endpoint: None, stop });
         self.host.tasks.spawn(replica.live(Arc::clone(&self.host)));
     }
 
     /// Cannot be for a wish that was accepted, but one on disk may be older than a rule.
-    fn refused(&mut self, error: &ContainerSpecError) {
-        tracing::error!(%error, "function cannot be run any more, deploy it anew");
+    fn refused(&mut self, function: &FunctionId, why: &str) {
+        tracing::error!(%function, why, "function cannot be run any more, deploy it anew");
         self.backoff.failed();
     }
 

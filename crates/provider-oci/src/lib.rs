@@ -17,6 +17,7 @@ mod list;
 mod logs;
 mod network;
 mod replica;
+mod restore;
 mod scale;
 mod state;
 mod translate;
@@ -103,9 +104,13 @@ impl Oci {
         };
         let oci = Oci { inner: Arc::new(inner) };
         for wish in wishes {
-            oci.inner.routes.publish(keeper::route(&wish, Vec::new()));
-            oci.inner.restore(wish).await;
+            restore::restore(&oci.inner, wish).await;
         }
+        let host = &oci.inner.host;
+        host.images_freed.notify_one();
+        let (sweep, end) =
+            (restore::sweep_images(Arc::downgrade(&oci.inner), Arc::clone(host)), oci.inner.end.clone());
+        host.tasks.spawn(end.run_until_cancelled_owned(sweep));
         Ok(oci)
     }
 
@@ -125,16 +130,13 @@ impl Oci {
     {
         let (inner, id) = (Arc::clone(&self.inner), id.clone());
         let changed = tokio::spawn(async move {
-            let turn = inner.turn(&id);
-            let changed = {
-                let _turn = turn.lock().await;
+            let change = async {
                 if inner.end.is_cancelled() {
                     return Err(ProviderError::Unavailable { what: "the platform".to_owned(), source: None });
                 }
                 change(Arc::clone(&inner)).await
             };
-            inner.end_turn(&id, turn);
-            changed
+            inner.in_turn(&id, change).await
         });
         changed.await.unwrap_or_else(|error| Err(ProviderError::backend("finish the change", error)))
     }
@@ -143,6 +145,17 @@ impl Oci {
 impl Inner {
     fn functions(&self) -> MutexGuard<'_, BTreeMap<FunctionId, Function>> {
         self.functions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After every other change of the function that is under way.
+    async fn in_turn<T>(&self, id: &FunctionId, change: impl Future<Output = T>) -> T {
+        let turn = self.turn(id);
+        let changed = {
+            let _turn = turn.lock().await;
+            change.await
+        };
+        self.end_turn(id, turn);
+        changed
     }
 
     fn turn(&self, id: &FunctionId) -> Arc<tokio::sync::Mutex<()>> {
@@ -175,17 +188,17 @@ impl Inner {
     }
 
     /// All that can be said against a spec, before anything is changed.
-    async fn prepare(&self, spec: &FunctionSpec) -> Result<(image::Image, Probe), ProviderError> {
+    async fn prepare(&self, spec: &FunctionSpec) -> Result<image::Image, ProviderError> {
         self.check_namespace(&spec.id.namespace)?;
         let spec = spec.clone().validate().map_err(|error| ProviderError::Invalid(error.to_string()))?;
         if let Some(secret) = spec.secrets.first() {
             return Err(ProviderError::Invalid(format!("secret {secret} is not found, create it first")));
         }
-        let probe = Probe::of(&spec).map_err(ProviderError::Invalid)?;
+        Probe::of(&spec).map_err(ProviderError::Invalid)?;
         let image = self.images.find(&spec.image).await.map_err(error::image)?;
         translate::container(&spec.id.to_string(), &spec, &image)
             .map_err(|error| ProviderError::Invalid(error.to_string()))?;
-        Ok((image, probe))
+        Ok(image)
     }
 
     /// Makes the wish durable.
@@ -198,7 +211,8 @@ impl Inner {
             .map_err(|error| ProviderError::backend(format!("save {name}"), error))
     }
 
-    fn keep(&self, plan: Plan) {
+    /// Returns what ends with the function.
+    fn keep(&self, plan: Plan) -> CancellationToken {
         let id = plan.wish.spec.id.clone();
         let end = self.end.child_token();
         self.routes.publish(keeper::route(&plan.wish, Vec::new()));
@@ -206,21 +220,14 @@ impl Inner {
         let quiet = CancellationToken::new();
         let keeper = Keeper::new(Arc::clone(&self.host), Arc::clone(&self.routes), follow, end.clone());
         self.host.tasks.spawn(keeper.run(quiet.clone().drop_guard()));
-        self.functions().insert(id, Function { plan, end, quiet });
+        self.functions().insert(id, Function { plan, end: end.clone(), quiet });
+        end
     }
+}
 
-    /// Takes up a wish from disk. One whose image is lost stays a wish, and is not run.
-    async fn restore(&self, wish: Wish) {
-        let image = self.images.find_again(&wish.spec.image, &wish.digest).await;
-        match (image, Probe::of(&wish.spec)) {
-            (Ok(image), Ok(probe)) => self.keep(Plan { wish, image, probe }),
-            (Err(error), _) => {
-                tracing::error!(function = %wish.spec.id, error = &error as &dyn std::error::Error, "function has no image, deploy it anew");
-            }
-            (_, Err(why)) => {
-                tracing::error!(function = %wish.spec.id, why, "function cannot be restored, deploy it anew")
-            }
-        }
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.end.cancel();
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use image::Image;
 use model::FunctionId;
 use provider::http1::{self, Client};
 use provider::{Endpoint, HttpReplica};
@@ -41,6 +42,8 @@ pub enum Report {
 pub struct Replica {
     pub function: FunctionId,
     pub container: ContainerSpec,
+    /// Held so that its layers are not collected under the container.
+    pub image: Image,
     pub probe: Probe,
     /// Asks the replica to go.
     pub stop: CancellationToken,
@@ -63,6 +66,8 @@ impl Replica {
         if let Some(why) = &why {
             tracing::warn!(function = %self.function, replica, why, "replica failed");
         }
+        // Before the report, upon which the image may be collected.
+        drop(self.image);
         // A keeper that is gone wants no report.
         let _ = self.reports.send(Report::Ended { replica, why }).await;
     }

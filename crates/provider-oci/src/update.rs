@@ -13,8 +13,8 @@ use crate::state::Wish;
 pub async fn update(inner: Arc<Inner>, spec: FunctionSpec) -> Result<(), ProviderError> {
     let id = spec.id.clone();
     inner.check_namespace(&id.namespace)?;
-    let old = inner.plan(&id)?.wish;
-    let (image, probe) = inner.prepare(&spec).await?;
+    let Plan { wish: old, image: old_image } = inner.plan(&id)?;
+    let image = inner.prepare(&spec).await?;
     let wish = Wish {
         replicas: min_replicas(&spec.labels).unwrap_or(old.replicas),
         created_at: old.created_at,
@@ -22,10 +22,15 @@ pub async fn update(inner: Arc<Inner>, spec: FunctionSpec) -> Result<(), Provide
         digest: image.digest.clone(),
         spec,
     };
+    let runs_already = old_image.is_some_and(|old| old.digest == image.digest);
+    if runs_already && (&wish.spec, wish.replicas) == (&old.spec, old.replicas) {
+        tracing::debug!(function = %id, "function is as it is to be");
+        return Ok(());
+    }
     inner.save(&wish).await?;
     tracing::info!(function = %id, image = %wish.spec.image, replicas = wish.replicas, "function updated");
     if let Some(function) = inner.functions().get(&id) {
-        function.plan.send_replace(Plan { wish, image, probe });
+        function.plan.send_replace(Plan { wish, image: Some(image) });
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ mod harness;
 mod hostile;
 mod limits;
 mod lost;
+mod moved;
 mod platform;
 mod remains;
 mod support;
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
         crash::TESTS,
         function::TESTS,
         lost::TESTS,
+        moved::TESTS,
         conformance::TESTS,
     ])
 }

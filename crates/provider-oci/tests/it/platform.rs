@@ -72,13 +72,12 @@ pub fn store() -> Store {
 }
 
 pub async fn connect(folder: &Path) -> Result<Oci, OciError> {
-    let config = Config {
-        data_dir: folder.to_owned(),
-        namespace: Namespace::default(),
-        grace: Duration::from_secs(5),
-    };
     let images = StoreImages { store: store(), pull: PullOptions::default() };
-    Oci::connect(config, Arc::new(images)).await
+    Oci::connect(config(folder), Arc::new(images)).await
+}
+
+pub fn config(folder: &Path) -> Config {
+    Config { data_dir: folder.to_owned(), namespace: Namespace::default(), grace: Duration::from_secs(5) }
 }
 
 pub fn spec(name: &str, image: &str) -> FunctionSpec {
