@@ -37,6 +37,8 @@ use worker::Folders;
 const CHILD: &str = "launcher-process";
 /// A launcher whose platform was killed cleans up before the next one starts.
 const PREDECESSOR_TIME_MAX: Duration = Duration::from_secs(20);
+/// For what was left as a whole; what stays is tried again at the next start.
+const SWEEP_TIME_MAX: Duration = Duration::from_secs(20);
 const PREDECESSOR_POLL: Duration = Duration::from_millis(5);
 
 /// What a launcher works on; one launcher for each folder at a time.
@@ -169,13 +171,15 @@ fn lock(folder: &Path) -> Result<OwnedFd, SetUpError> {
 
 /// Removes what a launcher left that could not say farewell.
 fn sweep(folders: &Folders, cgroups: &Cgroups) -> Result<(), SetUpError> {
+    let begun = Instant::now();
     let list = |path: &Path| std::fs::read_dir(path).map(|entries| entries.flatten().collect::<Vec<_>>());
     let left = list(&folders.replicas);
     let left =
         left.map_err(|source| SetUpError::File { verb: "list", path: folders.replicas.clone(), source })?;
     let names = left.into_iter().filter_map(|entry| entry.file_name().into_string().ok());
     for id in cgroups.ids().into_iter().chain(names) {
-        server::clean(&id, folders, cgroups);
+        let left = SWEEP_TIME_MAX.saturating_sub(begun.elapsed());
+        server::clean(&id, folders, cgroups, left.min(server::CLEAN_TIME_MAX));
     }
     Ok(())
 }

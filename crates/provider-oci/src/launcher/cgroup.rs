@@ -2,6 +2,7 @@
 //!
 //! libcontainer's own handling is not used: it searches the mount table some dozen times for each container.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -15,6 +16,9 @@ use crate::container::Limits;
 
 const CPU_PERIOD_US: u64 = 100_000;
 const READ_BYTES_MAX: u64 = 1024 * 1024;
+/// How far down a removal goes, with a descriptor open at each level.
+const DEPTH_MAX: usize = 128;
+const CHILDREN_MAX: usize = 16 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
@@ -104,6 +108,9 @@ impl Cgroups {
     pub fn create(&self, id: &str, limits: &Limits) -> Result<(), CgroupError> {
         for hierarchy in &self.hierarchies {
             hierarchy.make(&self.path(id))?;
+            if hierarchy.version == Version::V2 {
+                hierarchy.forbid_children(&self.path(id))?;
+            }
         }
         if let Some(bytes) = limits.memory_bytes {
             let hierarchy = self.with("memory", "memory")?;
@@ -143,7 +150,7 @@ impl Cgroups {
     pub fn limit_cpu(&self, id: &str, limits: &Limits) -> Result<(), CgroupError> {
         let Some(millis) = limits.cpu_millis else { return Ok(()) };
         let hierarchy = self.with("cpu", "cpu")?;
-        let quota = millis * CPU_PERIOD_US / 1000;
+        let quota = millis.saturating_mul(CPU_PERIOD_US) / 1000;
         match hierarchy.version {
             Version::V1 => {
                 hierarchy.write(&self.path(id), "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
@@ -166,33 +173,24 @@ impl Cgroups {
 
     /// Every container of this instance that has a cgroup left.
     pub fn ids(&self) -> Vec<String> {
-        let mut ids: Vec<String> = self.hierarchies.iter().flat_map(|h| h.children(&self.parent)).collect();
+        let mut ids: Vec<String> = self
+            .hierarchies
+            .iter()
+            .filter_map(|hierarchy| open_dir(&hierarchy.root, &self.parent).ok())
+            .flat_map(|dir| children(&dir))
+            .filter_map(|name| name.into_string().ok())
+            .collect();
         ids.sort();
         ids.dedup();
         ids
     }
 
-    /// Kills what is in the container's cgroups, then removes them.
+    /// Kills what is in the container's cgroups, then removes them, in every hierarchy; the first error is told.
     pub fn remove(&self, id: &str, patience: Duration) -> Result<(), CgroupError> {
         let begun = Instant::now();
         let path = self.path(id);
-        let mut pause = Duration::from_micros(200);
-        for hierarchy in &self.hierarchies {
-            loop {
-                match rustix::fs::unlinkat(&hierarchy.root, &path, AtFlags::REMOVEDIR) {
-                    Ok(()) | Err(Errno::NOENT) => break,
-                    Err(Errno::BUSY) if begun.elapsed() < patience => hierarchy.kill_all(&path),
-                    Err(Errno::BUSY) => {
-                        return Err(CgroupError::Busy { path, waited_ms: begun.elapsed().as_millis() });
-                    }
-                    Err(errno) => return Err(io("remove", &path, errno)),
-                }
-                // A cgroup is busy until its last process is reaped, and the kernel tells nobody on v1.
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(20));
-            }
-        }
-        Ok(())
+        let removed = self.hierarchies.iter().map(|hierarchy| hierarchy.remove(&path, begun, patience));
+        removed.fold(Ok(()), Result::and)
     }
 
     /// Removes the folder of this instance, if nothing is in it.
@@ -227,29 +225,75 @@ impl Hierarchy {
         }
     }
 
+    /// Kernels before 4.14 cannot.
+    fn forbid_children(&self, path: &str) -> Result<(), CgroupError> {
+        match self.write(path, "cgroup.max.descendants", "0") {
+            Err(CgroupError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
     fn write(&self, path: &str, file: &str, text: &str) -> Result<(), CgroupError> {
         let path = format!("{path}/{file}");
         write_at(&self.root, &path, text).map_err(|source| CgroupError::Io { verb: "write", path, source })
     }
 
-    fn kill_all(&self, path: &str) {
-        let procs = read_at(&self.root, &format!("{path}/cgroup.procs")).unwrap_or_default();
-        for pid in procs.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
+    fn remove(&self, path: &str, begun: Instant, patience: Duration) -> Result<(), CgroupError> {
+        let mut pause = Duration::from_micros(200);
+        loop {
+            match rustix::fs::unlinkat(&self.root, path, AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOENT) => return Ok(()),
+                Err(Errno::BUSY) if begun.elapsed() < patience => {
+                    if let Ok(dir) = open_dir(&self.root, path) {
+                        empty(&dir, DEPTH_MAX, begun + patience);
+                    }
+                }
+                Err(Errno::BUSY) => {
+                    let waited_ms = begun.elapsed().as_millis();
+                    return Err(CgroupError::Busy { path: path.to_owned(), waited_ms });
+                }
+                Err(errno) => return Err(io("remove", path, errno)),
+            }
+            // A cgroup is busy until its last process is reaped, and the kernel tells nobody on v1.
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
         }
     }
+}
 
-    fn children(&self, path: &str) -> Vec<String> {
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let Ok(dir) = rustix::fs::openat(&self.root, path, flags, Mode::empty()) else { return Vec::new() };
-        let Ok(entries) = rustix::fs::Dir::read_from(&dir) else { return Vec::new() };
-        entries
-            .flatten()
-            .filter(|entry| entry.file_type() == rustix::fs::FileType::Directory)
-            .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned))
-            .filter(|name| name != "." && name != "..")
-            .collect()
+/// Kills what is in a cgroup and in those below it, and removes those below, the deepest first.
+fn empty(dir: &OwnedFd, depth: usize, deadline: Instant) {
+    let procs = read_at(dir, "cgroup.procs").unwrap_or_default();
+    for pid in procs.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
     }
+    for name in children(dir) {
+        if depth == 0 || Instant::now() >= deadline {
+            return;
+        }
+        if rustix::fs::unlinkat(dir, &name, AtFlags::REMOVEDIR) == Err(Errno::BUSY)
+            && let Ok(child) = open_dir(dir, &name)
+        {
+            empty(&child, depth - 1, deadline);
+            let _ = rustix::fs::unlinkat(dir, &name, AtFlags::REMOVEDIR);
+        }
+    }
+}
+
+fn open_dir(dir: &OwnedFd, path: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(dir, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Names of the cgroups right below, some at a time: a container may have made very many.
+fn children(dir: &OwnedFd) -> Vec<CString> {
+    let Ok(entries) = rustix::fs::Dir::read_from(dir) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type() == rustix::fs::FileType::Directory)
+        .map(|entry| entry.file_name().to_owned())
+        .filter(|name| name.as_c_str() != c"." && name.as_c_str() != c"..")
+        .take(CHILDREN_MAX)
+        .collect()
 }
 
 struct CgroupMount {
@@ -357,6 +401,7 @@ mod tests {
             ("cpu.max", "150000 100000"),
             ("pids.max", "9"),
             ("cgroup.procs", "0"),
+            ("cgroup.max.descendants", "0"),
         ];
         check(Version::V2, &v2);
     }

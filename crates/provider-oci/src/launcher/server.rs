@@ -19,7 +19,9 @@ use crate::container::Exit;
 /// A container that is not built by then is given up.
 const BUILD_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a cleaner waits for the kernel to let go of a cgroup.
-const CLEAN_TIME_MAX: Duration = Duration::from_secs(10);
+pub const CLEAN_TIME_MAX: Duration = Duration::from_secs(10);
+/// The kernel drops descriptors that the receiver has no room for.
+const TOO_FEW_DESCRIPTORS: &str = "the request came without its descriptors, the launcher has too many files open; raise its limit (ulimit -n)";
 /// How long the launcher cleans after the platform is gone.
 const FAREWELL_TIME_MAX: Duration = Duration::from_secs(15);
 
@@ -130,7 +132,7 @@ impl Server {
 
     fn build(&mut self, id: String, fds: Vec<OwnedFd>) {
         let refused = match <[OwnedFd; 3]>::try_from(fds) {
-            Err(_) => "a request to run needs three descriptors".to_owned(),
+            Err(_) => TOO_FEW_DESCRIPTORS.to_owned(),
             Ok(_) if self.containers.contains_key(&id) => format!("container {id} exists"),
             Ok([spec, stdout, stderr]) => match self.fork_worker(Job { spec, stdout, stderr }) {
                 Ok(state) => {
@@ -146,7 +148,9 @@ impl Server {
     fn fork_worker(&self, job: Job) -> std::io::Result<State> {
         let (channel, theirs) = pair()?;
         let worker = process::fork(|| worker::run(job, &self.folders, &self.cgroups, &theirs))?;
-        let pidfd = rustix::process::pidfd_open(worker, PidfdFlags::empty())?;
+        let pidfd = rustix::process::pidfd_open(worker, PidfdFlags::empty()).inspect_err(|_| {
+            let _ = rustix::process::kill_process(worker, Signal::KILL);
+        })?;
         Ok(State::Building { worker, pidfd, channel, deadline: Instant::now() + BUILD_TIME_MAX, stop: false })
     }
 
@@ -253,7 +257,7 @@ impl Server {
     }
 
     fn clean(&mut self, id: String) {
-        let cleaner = process::fork(|| clean(&id, &self.folders, &self.cgroups))
+        let cleaner = process::fork(|| clean(&id, &self.folders, &self.cgroups, CLEAN_TIME_MAX))
             .and_then(|cleaner| Ok((cleaner, rustix::process::pidfd_open(cleaner, PidfdFlags::empty())?)));
         match cleaner {
             Ok((cleaner, pidfd)) => _ = self.containers.insert(id, State::Cleaning { cleaner, pidfd }),
@@ -312,13 +316,13 @@ struct Ready {
 }
 
 /// Removes what a container may have left on the host.
-pub fn clean(id: &str, folders: &Folders, cgroups: &Cgroups) -> i32 {
+pub fn clean(id: &str, folders: &Folders, cgroups: &Cgroups, patience: Duration) -> i32 {
     let mut code = 0;
     let mut note = |what: &str, error: &dyn std::fmt::Display| {
         eprintln!("minke launcher: failed to remove the {what} of container {id}: {error}");
         code = 1;
     };
-    if let Err(error) = cgroups.remove(id, CLEAN_TIME_MAX) {
+    if let Err(error) = cgroups.remove(id, patience) {
         note("cgroups", &error);
     }
     for folder in [folders.replicas.join(id), folders.run.join(id), folders.run.join("state").join(id)] {
