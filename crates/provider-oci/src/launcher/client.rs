@@ -18,6 +18,9 @@ use super::wire::{self, Event, Request};
 use super::{CHILD, LauncherConfig};
 use crate::container::{ContainerSpec, ContainerSpecError, Exit};
 
+/// Longer than a launcher waits for its predecessor and sweeps what that left.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(60);
+
 #[derive(Debug, thiserror::Error)]
 pub enum LauncherError {
     #[error("failed to start the launcher")]
@@ -30,6 +33,12 @@ pub enum LauncherError {
     Speak(#[source] std::io::Error),
     #[error(transparent)]
     Spec(#[from] ContainerSpecError),
+    #[error("launcher was not ready within {} s, see whether another one still ends or the disk is slow", .0.as_secs())]
+    Slow(Duration),
+    #[error(
+        "container {0} was stopped, too many files are open to reach it; raise the limit on open files (ulimit -n)"
+    )]
+    TooManyFiles(String),
     #[error("container {id} did not start: {reason}")]
     NotStarted { id: String, reason: String },
 }
@@ -85,10 +94,14 @@ impl Launcher {
     /// Starts a launcher from this executable and waits until it has removed what its predecessor left.
     pub async fn connect(config: &LauncherConfig) -> Result<Launcher, LauncherError> {
         let (ours, theirs) = super::server::pair().map_err(LauncherError::Spawn)?;
-        let child = spawn(config, theirs).map_err(LauncherError::Spawn)?;
+        let mut child = Reap(spawn(config, theirs).map_err(LauncherError::Spawn)?);
         rustix::io::ioctl_fionbio(&ours, true).map_err(|errno| LauncherError::Spawn(errno.into()))?;
         let socket = Arc::new(register(ours).map_err(LauncherError::Spawn)?);
-        match receive(&socket).await {
+        let Ok(first) = tokio::time::timeout(CONNECT_TIME_MAX, receive(&socket)).await else {
+            let _ = child.0.kill();
+            return Err(LauncherError::Slow(CONNECT_TIME_MAX));
+        };
+        match first {
             Ok(Some((Event::Ready, _))) => (),
             Ok(Some((Event::Unable { reason }, _))) => return Err(LauncherError::Unable(reason)),
             Ok(_) => return Err(LauncherError::Gone),
@@ -132,7 +145,10 @@ impl Launcher {
         }
         drop((file, stdout, stderr));
         let outcome = started.await.unwrap_or(Err(LauncherError::Gone));
-        guard.link = None;
+        // A container that started and cannot be reached is stopped by the guard.
+        if !matches!(outcome, Err(LauncherError::TooManyFiles(_))) {
+            guard.link = None;
+        }
         let Started { pid, netns } = outcome?;
         Ok(Container {
             id: spec.id.clone(),
@@ -251,10 +267,9 @@ impl Drop for Link {
 async fn read(
     socket: Arc<AsyncFd<OwnedFd>>,
     containers: Arc<Mutex<Containers>>,
-    child: Child,
+    mut child: Reap,
     gone: watch::Sender<bool>,
 ) {
-    let mut child = Reap(child);
     loop {
         match receive(&socket).await {
             Ok(Some((event, fds))) => lock(&containers).on_event(event, fds),
@@ -309,7 +324,7 @@ impl Containers {
                 let Some(started) = self.known.get_mut(&id).and_then(|known| known.started.take()) else {
                     return;
                 };
-                let netns = fds.into_iter().next().ok_or(LauncherError::Gone);
+                let netns = fds.into_iter().next().ok_or(LauncherError::TooManyFiles(id));
                 let _ = started.send(netns.map(|netns| Started { pid, netns }));
             }
             Event::NotStarted { id, reason } => {

@@ -91,7 +91,8 @@ pub fn send(socket: impl AsFd, message: &impl Serialize, fds: &[BorrowedFd<'_>])
     Ok(())
 }
 
-/// `None` when the other end is gone.
+/// `None` when the other end is gone. Descriptors that this process has no room for are missing: the message still
+/// counts, and what it is about can fail alone. `recvmsg(2)`, MSG_CTRUNC
 pub fn receive<M: DeserializeOwned>(socket: impl AsFd) -> rustix::io::Result<Option<(M, Vec<OwnedFd>)>> {
     let mut packet = [0_u8; PACKET_BYTES_MAX];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
@@ -117,7 +118,7 @@ pub fn receive<M: DeserializeOwned>(socket: impl AsFd) -> rustix::io::Result<Opt
     if received.bytes == 0 {
         return Ok(None);
     }
-    if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+    if received.flags.intersects(ReturnFlags::TRUNC) {
         return Err(rustix::io::Errno::MSGSIZE);
     }
     let message = serde_json::from_slice(&packet[..received.bytes]).map_err(|_| rustix::io::Errno::BADMSG)?;
