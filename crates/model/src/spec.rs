@@ -16,10 +16,14 @@ pub const METADATA_TOTAL_MAX: usize = 256 * 1024;
 pub const METADATA_KEY_MAX: usize = 317;
 /// Most secrets, and most constraints, that one function may name.
 pub const LIST_MAX: usize = 256;
-/// No container can start in less.
-pub const MEMORY_LIMIT_MIN: u64 = 1024 * 1024;
+/// No container can start in less: the process that sets it up would be killed first.
+pub const MEMORY_LIMIT_MIN: u64 = 6 * 1024 * 1024;
+/// The most that the kernel takes for a number of bytes.
+pub const MEMORY_LIMIT_MAX: u64 = i64::MAX.unsigned_abs();
 /// The finest CPU share that cgroups can express (a quota of 1 ms in 100 ms), millicores.
 pub const CPU_LIMIT_MIN: u64 = 10;
+/// More cores than any host has, millicores.
+pub const CPU_LIMIT_MAX: u64 = 10_000 * 1000;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
@@ -135,7 +139,19 @@ impl Resources {
         if let Some(memory) = self.memory.filter(|m| m.whole() < MEMORY_LIMIT_MIN) {
             return Err(error(
                 "limits.memory",
-                format!("{memory} is too small to start in; use 1Mi or more"),
+                format!("{memory} is too small to start in; use 6Mi or more"),
+            ));
+        }
+        if let Some(memory) = self.memory.filter(|m| m.whole() > MEMORY_LIMIT_MAX) {
+            return Err(error(
+                "limits.memory",
+                format!("{memory} is more than can be counted; leave it out for no limit"),
+            ));
+        }
+        if let Some(cpu) = self.cpu.filter(|c| c.milli() > CPU_LIMIT_MAX) {
+            return Err(error(
+                "limits.cpu",
+                format!("{cpu} is more than 10000 cores; leave it out for no limit"),
             ));
         }
         if let Some(cpu) = self.cpu.filter(|c| c.milli() < CPU_LIMIT_MIN) {

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use model::spec::{CPU_LIMIT_MAX, CPU_LIMIT_MIN, MEMORY_LIMIT_MAX, MEMORY_LIMIT_MIN};
 use serde::{Deserialize, Serialize};
 
 /// `execve(2)` refuses a single string of more than 32 pages.
@@ -14,9 +15,6 @@ const LAYERS_MAX: usize = 128;
 const ID_BYTES_MAX: usize = 160;
 /// `sethostname(2)`: 64 bytes.
 const HOSTNAME_BYTES_MAX: usize = 64;
-/// Under this the process that sets the container up is killed before the function's own starts.
-const MEMORY_BYTES_MIN: u64 = 6 * 1024 * 1024;
-const CPU_MILLIS_MIN: u64 = 10;
 
 /// One container, as the launcher needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +75,10 @@ pub enum ContainerSpecError {
     Memory(u64),
     #[error("cpu limit of {0}m is below the least possible, 10m")]
     Cpu(u64),
+    #[error("memory limit of {0} bytes is above the most possible, 8Ei; leave it out for no limit")]
+    MemoryTooLarge(u64),
+    #[error("cpu limit of {0}m is above the most possible, 10000 cores; leave it out for no limit")]
+    CpuTooLarge(u64),
     #[error("process limit must be at least 1")]
     Pids,
 }
@@ -144,8 +146,12 @@ impl Limits {
     fn check(&self) -> Result<(), ContainerSpecError> {
         use ContainerSpecError as E;
         match *self {
-            Limits { memory_bytes: Some(bytes), .. } if bytes < MEMORY_BYTES_MIN => Err(E::Memory(bytes)),
-            Limits { cpu_millis: Some(millis), .. } if millis < CPU_MILLIS_MIN => Err(E::Cpu(millis)),
+            Limits { memory_bytes: Some(bytes), .. } if bytes < MEMORY_LIMIT_MIN => Err(E::Memory(bytes)),
+            Limits { memory_bytes: Some(bytes), .. } if bytes > MEMORY_LIMIT_MAX => {
+                Err(E::MemoryTooLarge(bytes))
+            }
+            Limits { cpu_millis: Some(millis), .. } if millis < CPU_LIMIT_MIN => Err(E::Cpu(millis)),
+            Limits { cpu_millis: Some(millis), .. } if millis > CPU_LIMIT_MAX => Err(E::CpuTooLarge(millis)),
             Limits { pids_max: 0, .. } => Err(E::Pids),
             _ => Ok(()),
         }

@@ -51,6 +51,8 @@ fn a_spec_that_cannot_be_is_refused() {
             (ContainerSpec { hostname: "h".repeat(65), ..good() }, "hostname"),
             (ContainerSpec { hostname: String::new(), ..good() }, "hostname"),
             (ContainerSpec { limits: limits(Some(1024), None, 9), ..good() }, "memory limit"),
+            (ContainerSpec { limits: limits(Some(u64::MAX), None, 9), ..good() }, "memory limit"),
+            (ContainerSpec { limits: limits(None, Some(u64::MAX), 9), ..good() }, "cpu limit"),
             (ContainerSpec { limits: limits(None, Some(1), 9), ..good() }, "cpu limit"),
             (ContainerSpec { limits: limits(None, None, 0), ..good() }, "process limit"),
         ];
