@@ -1,9 +1,12 @@
 //! The flags that several commands share, and how their values are read.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, Args, Command};
 use model::duration::parse_go_duration;
 use model::{FunctionId, Namespace, env};
 
@@ -50,8 +53,33 @@ pub struct StackFlags {
 #[derive(Debug, Clone, Args)]
 pub struct DataDirFlag {
     /// Folder of the platform's data, as given to `minke up`
-    #[arg(long, value_name = "DIR", env = env::DATA_DIR, default_value = DATA_DIR)]
+    #[arg(long, value_name = "DIR", env = env::DATA_DIR, default_value = DATA_DIR, value_parser = DataDirParser)]
     pub data_dir: PathBuf,
+}
+
+/// A path; a variable that is empty is as good as none, as for `minke up`.
+#[derive(Debug, Clone)]
+struct DataDirParser;
+
+impl TypedValueParser for DataDirParser {
+    type Value = PathBuf;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<PathBuf, clap::Error> {
+        PathBufValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn parse_ref_(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+        source: ValueSource,
+    ) -> Result<PathBuf, clap::Error> {
+        match source == ValueSource::EnvVariable && value.is_empty() {
+            true => Ok(PathBuf::from(DATA_DIR)),
+            false => self.parse_ref(command, arg, value),
+        }
+    }
 }
 
 /// Where the platform keeps everything unless it is told otherwise.
@@ -111,6 +139,18 @@ pub fn boolean(text: &str) -> Result<bool, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_variable_names_no_data_folder() {
+        let parse = |value: &str, source| {
+            let value = OsStr::new(value);
+            DataDirParser.parse_ref_(&Command::new("minke"), None, value, source).ok()
+        };
+        assert_eq!(parse("", ValueSource::EnvVariable), Some(PathBuf::from(DATA_DIR)));
+        assert_eq!(parse("/x", ValueSource::EnvVariable), Some(PathBuf::from("/x")));
+        assert_eq!(parse("/x", ValueSource::CommandLine), Some(PathBuf::from("/x")));
+        assert_eq!(parse("", ValueSource::CommandLine), None);
+    }
 
     #[test]
     fn pairs_split_at_the_first_equals_sign() {
