@@ -1,6 +1,7 @@
 //! The command line as a whole: the real program, what it sends, what it prints, how it ends.
 
 mod build;
+mod image;
 mod login;
 mod platform;
 mod reference;
