@@ -78,11 +78,12 @@ impl Keeper {
                 self.host.images_freed.notify_one();
             }
             let decision = decide(&self.observed(), &plan.wish, self.backoff.until, Instant::now());
-            decision.stop.iter().for_each(|replica| self.stop(replica));
             if let Some(image) = &plan.image {
                 (0..decision.start).for_each(|_| self.start(&plan.wish, image));
             }
+            // Who is to go takes no new calls first.
             self.publish(&plan.wish, &decision.serve);
+            decision.stop.iter().for_each(|replica| self.stop(replica));
             let wake = self.backoff.until.filter(|at| *at > Instant::now());
             tokio::select! {
                 () = self.end.cancelled() => (),
@@ -99,6 +100,8 @@ impl Keeper {
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => (),
             }
         }
+        let wish = self.plan.borrow().wish.clone();
+        self.publish(&wish, &[]);
         drop(quiet);
         self.replicas.values().for_each(|replica| replica.stop.cancel());
         while !self.replicas.is_empty() {
@@ -156,7 +159,7 @@ impl Keeper {
     /// Cannot be for a wish that was accepted, but one on disk may be older than a rule.
     fn refused(&mut self, function: &FunctionId, why: &str) {
         tracing::error!(%function, why, "function cannot be run any more, deploy it anew");
-        self.backoff.failed();
+        self.backoff.failed(Instant::now());
     }
 
     fn stop(&self, replica: &str) {
@@ -180,7 +183,7 @@ impl Keeper {
                     self.backoff = Backoff::default();
                 }
                 if why.is_some() {
-                    self.backoff.failed();
+                    self.backoff.failed(Instant::now());
                 }
             }
         }
@@ -204,10 +207,14 @@ pub fn route(wish: &Wish, endpoints: Vec<Arc<Endpoint>>) -> Route {
 }
 
 impl Backoff {
-    fn failed(&mut self) {
+    /// Replicas that are lost together are one failure: those of the pause that is under way count no more.
+    fn failed(&mut self, now: Instant) {
+        if self.until.is_some_and(|until| now < until) {
+            return;
+        }
         let pause = BACKOFF_FIRST.saturating_mul(1 << self.failures.min(10)).min(BACKOFF_MAX);
         self.failures += 1;
-        self.until = Some(Instant::now() + pause);
+        self.until = Some(now + pause);
     }
 }
 
@@ -323,10 +330,16 @@ mod tests {
         let later = now + BACKOFF_FIRST;
         assert_eq!(decide(&[], &wish(3), Some(later), now).start, 0);
         assert_eq!(decide(&[], &wish(3), Some(later), later).start, 3);
+    }
+
+    #[test]
+    fn replicas_lost_together_are_one_failure() {
         let mut backoff = Backoff::default();
-        for _ in 0..40 {
-            backoff.failed();
+        let mut now = Instant::now();
+        for pause in [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000] {
+            (0..20).for_each(|_| backoff.failed(now));
+            assert_eq!(backoff.until, Some(now + Duration::from_millis(pause)));
+            now += Duration::from_millis(pause);
         }
-        assert!(backoff.until.unwrap() <= Instant::now() + BACKOFF_MAX);
     }
 }

@@ -63,6 +63,8 @@ impl Replica {
                 why
             }
         };
+        // Whoever is asked to go may end as it likes.
+        let why = why.filter(|_| !self.stop.is_cancelled());
         if let Some(why) = &why {
             tracing::warn!(function = %self.function, replica, why, "replica failed");
         }
@@ -115,6 +117,7 @@ impl Replica {
             () = self.stop.cancelled() => (),
             exit = container.exited() => return Some(with_last_line(format!("it {exit}"), tail)),
         }
+        endpoint.close();
         let drained = async {
             while endpoint.in_flight() > 0 {
                 sleep(DRAIN_POLL).await;

@@ -90,12 +90,18 @@ pub struct Direct(pub Oci);
 
 #[async_trait]
 impl Invoke for Direct {
-    async fn invoke(&self, call: Call) -> Result<Response<Body>, InvokeError> {
+    async fn invoke(&self, mut call: Call) -> Result<Response<Body>, InvokeError> {
         let id = call.function.clone();
         let mut routes = self.0.routes().subscribe(&id).ok_or_else(|| InvokeError::NotFound(id.clone()))?;
-        let route = routes.wait_for(|route| !route.endpoints.is_empty()).await;
-        let endpoint = Arc::clone(&route.map_err(|_| InvokeError::NotFound(id))?.endpoints[0]);
-        let _in_flight = endpoint.begin();
-        endpoint.invoke(call).await
+        loop {
+            let route = routes.wait_for(|route| !route.endpoints.is_empty()).await;
+            let endpoint = Arc::clone(&route.map_err(|_| InvokeError::NotFound(id.clone()))?.endpoints[0]);
+            let _in_flight = endpoint.begin();
+            match endpoint.invoke(call).await {
+                // Its route was read just before it was to go.
+                Err(InvokeError::Connect { call: Some(unsent), .. }) => call = *unsent,
+                outcome => return outcome,
+            }
+        }
     }
 }
