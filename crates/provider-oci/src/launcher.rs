@@ -8,6 +8,7 @@ mod bundle;
 mod cgroup;
 mod client;
 mod exec;
+mod executable;
 mod netns;
 mod process;
 mod rootfs;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -363,7 +363,8 @@ impl Containers {
 
 fn spawn(config: &LauncherConfig, socket: OwnedFd) -> std::io::Result<Child> {
     let config = serde_json::to_string(config).map_err(std::io::Error::other)?;
-    Command::new("/proc/self/exe")
+    let executable = super::executable::open()?;
+    Command::new(format!("/proc/self/fd/{}", executable.as_raw_fd()))
         .arg0("minke-launcher")
         .arg(CHILD)
         .arg(config)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use provider_oci::container::{ContainerSpec, Exit};
 use provider_oci::launcher::Launcher;
+use rustix::fs::{SealFlags, StatVfsMountFlags};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::harness::Test;
@@ -17,6 +18,10 @@ pub const TESTS: &[Test] = &[
     ("escape::namespaces_and_mounts_are_refused", namespaces_and_mounts_are_refused),
     ("escape::cgroups_below_a_container_go_with_it", cgroups_below_a_container_go_with_it),
     ("escape::want_of_descriptors_fails_one_container_alone", want_of_descriptors_fails_one_container_alone),
+    (
+        "escape::containers_come_from_an_executable_that_is_read_only",
+        containers_come_from_an_executable_that_is_read_only,
+    ),
     ("escape::a_launcher_that_cannot_work_is_reaped", a_launcher_that_cannot_work_is_reaped),
 ];
 
@@ -138,6 +143,19 @@ fn want_of_descriptors_fails_one_container_alone() {
         assert!(!host.launcher.is_gone());
         assert_eq!(host.run(&host.spec("after", "echo up")).await.1, "up\n");
         assert_eq!(kept.stop(Duration::ZERO).await, Exit::Signal(9));
+    });
+}
+
+/// What a container's first process runs until it becomes the image's command.
+fn containers_come_from_an_executable_that_is_read_only() {
+    block_on(async {
+        let _host = Host::new().await;
+        let executable = std::fs::File::open(format!("/proc/{}/exe", launcher_pid())).unwrap();
+        let on_read_only_mount =
+            rustix::fs::fstatvfs(&executable).unwrap().f_flag.contains(StatVfsMountFlags::RDONLY);
+        let is_sealed =
+            rustix::fs::fcntl_get_seals(&executable).is_ok_and(|seals| seals.contains(SealFlags::WRITE));
+        assert!(on_read_only_mount || is_sealed);
     });
 }
 
