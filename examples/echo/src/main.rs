@@ -19,7 +19,8 @@ fn main() -> io::Result<()> {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             let service = service_fn(|request| async { Ok::<_, Infallible>(provider::echo(request)) });
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+            let connection =
+                http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
                     eprintln!("connection ended: {error}");
