@@ -73,6 +73,7 @@ async fn containers(config: &Config) -> Result<Running, Failure> {
         data_dir: config.data_dir.clone(),
         namespace: config.namespace.clone(),
         grace: GRACE,
+        version: crate::wiring::version(),
     };
     let folder = images::folder(&config.data_dir);
     let store =

@@ -10,7 +10,12 @@ use crate::launcher::{Launcher, LauncherConfig, LauncherError};
 /// Containers built at once; each build is one process that computes.
 const STARTS_PER_CORE: usize = 2;
 
+/// Of the platform, for each replica: the network namespace and what its process writes.
+const DESCRIPTORS_PER_REPLICA: u64 = 3;
+
 pub struct Host {
+    /// Replicas that may be wished for, of all functions.
+    pub replicas_max: u64,
     pub grace: Duration,
     pub starts: Semaphore,
     pub tasks: TaskTracker,
@@ -24,7 +29,9 @@ impl Host {
     pub async fn connect(config: LauncherConfig, grace: Duration) -> Result<Host, LauncherError> {
         let launcher = Launcher::connect(&config).await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         Ok(Host {
+            replicas_max: replicas_max(descriptors),
             grace,
             starts: Semaphore::new(cores * STARTS_PER_CORE),
             tasks: TaskTracker::new(),
@@ -47,5 +54,22 @@ impl Host {
             *launcher = Launcher::connect(&self.config).await?;
         }
         Ok(launcher.clone())
+    }
+}
+
+/// Half of the descriptors are for calls, and for replicas that serve until their successors do.
+fn replicas_max(descriptors: Option<u64>) -> u64 {
+    descriptors.map_or(u64::MAX, |descriptors| descriptors / 2 / DESCRIPTORS_PER_REPLICA)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_bound_the_replicas() {
+        assert_eq!(replicas_max(Some(1024)), 170);
+        assert_eq!(replicas_max(Some(0)), 0);
+        assert_eq!(replicas_max(None), u64::MAX);
     }
 }

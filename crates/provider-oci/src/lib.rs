@@ -53,6 +53,8 @@ pub struct Config {
     pub namespace: Namespace,
     /// How long a replica may take to answer its calls, and then to end, before it is killed.
     pub grace: Duration,
+    /// What the provider tells of itself.
+    pub version: VersionInfo,
 }
 
 /// The provider. Its replicas end with [`Oci::shutdown`], and are killed when it is dropped.
@@ -63,6 +65,7 @@ pub struct Oci {
 
 struct Inner {
     namespace: Namespace,
+    version: VersionInfo,
     state: State,
     images: Arc<dyn Images>,
     host: Arc<Host>,
@@ -94,6 +97,7 @@ impl Oci {
         let host = Host::connect(launcher, config.grace).await?;
         let inner = Inner {
             namespace: config.namespace,
+            version: config.version,
             state,
             images,
             host: Arc::new(host),
@@ -180,8 +184,27 @@ impl Inner {
         Err(ProviderError::Invalid(text))
     }
 
+    /// Whether this host can carry so many replicas of a function beside those of the others. Fewer than there are
+    /// wished for already always can be.
+    fn check_room(&self, id: &FunctionId, replicas: u32) -> Result<(), ProviderError> {
+        let (mut others, mut own) = (0, 0);
+        for (other, function) in &*self.functions() {
+            let wished = function.plan.borrow().wish.replicas;
+            if other == id { own = wished } else { others += u64::from(wished) }
+        }
+        let max = self.host.replicas_max;
+        if replicas <= own || others + u64::from(replicas) <= max {
+            return Ok(());
+        }
+        Err(ProviderError::Invalid(format!(
+            "{replicas} replicas of {id} are too many beside {others} of other functions: this host carries at most \
+             {max} with the platform's limit of open files; raise it (LimitNOFILE in systemd) or scale down"
+        )))
+    }
+
     /// The plan of a function that exists.
     fn plan(&self, id: &FunctionId) -> Result<Plan, ProviderError> {
+        self.check_namespace(&id.namespace)?;
         let functions = self.functions();
         let function = functions.get(id).ok_or_else(|| ProviderError::function_not_found(id))?;
         Ok(function.plan.borrow().clone())
@@ -238,11 +261,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 #[async_trait]
 impl Provider for Oci {
     async fn info(&self) -> Result<ProviderInfo, ProviderError> {
-        let release = env!("CARGO_PKG_VERSION").to_owned();
         Ok(ProviderInfo {
             name: "minke-oci".to_owned(),
             orchestration: "oci".to_owned(),
-            version: VersionInfo { release, sha: "unknown".to_owned(), commit_message: None },
+            version: self.inner.version.clone(),
         })
     }
 

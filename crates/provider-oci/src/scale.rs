@@ -15,6 +15,7 @@ pub async fn scale(inner: Arc<Inner>, id: FunctionId, replicas: u32) -> Result<(
         )));
     }
     let mut plan = inner.plan(&id)?;
+    inner.check_room(&id, replicas)?;
     if plan.wish.replicas == replicas {
         return Ok(());
     }

@@ -88,12 +88,16 @@ impl State {
         let mut wishes = Vec::new();
         for folder in list(&self.functions)?.into_iter().filter(|path| path.is_dir()) {
             for path in list(&folder)? {
-                if path.extension().is_none_or(|extension| extension != "json") {
+                let is = |extension: &str| path.is_file() && path.extension().is_some_and(|e| e == extension);
+                if is(TEMPORARY) {
                     fs::remove_file(&path).map_err(at("remove", &path))?;
                     continue;
                 }
-                let text = fs::read(&path).map_err(at("read", &path))?;
-                match serde_json::from_slice::<Wish>(&text) {
+                if !is("json") {
+                    tracing::warn!(?path, "what lies here is no function file, it is left alone");
+                    continue;
+                }
+                match fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Wish>(&text)?)) {
                     Ok(wish) if self.path(&wish.spec.id) == path => wishes.push(wish),
                     Ok(_) => tracing::error!(?path, "function file names another function, it is left alone"),
                     Err(error) => {
@@ -212,8 +216,11 @@ mod tests {
         fs::write(folder.join("torn.tmp"), "{\"spec\":").unwrap();
         fs::write(folder.join("bad.json"), "{").unwrap();
         fs::copy(folder.join("kept.json"), folder.join("other.json")).unwrap();
+        fs::write(folder.join("README"), "by hand").unwrap();
+        fs::create_dir_all(folder.join("folder.json/folder.tmp")).unwrap();
         assert_eq!(state.load().unwrap(), [kept]);
         assert!(!folder.join("torn.tmp").exists());
+        assert!(folder.join("README").exists() && folder.join("folder.json/folder.tmp").exists());
         assert!(folder.join("bad.json").exists(), "what cannot be read is not thrown away");
     }
 

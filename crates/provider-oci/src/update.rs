@@ -12,11 +12,12 @@ use crate::state::Wish;
 
 pub async fn update(inner: Arc<Inner>, spec: FunctionSpec) -> Result<(), ProviderError> {
     let id = spec.id.clone();
-    inner.check_namespace(&id.namespace)?;
     let Plan { wish: old, image: old_image } = inner.plan(&id)?;
+    let replicas = min_replicas(&spec.labels).unwrap_or(old.replicas);
+    inner.check_room(&id, replicas)?;
     let image = inner.prepare(&spec).await?;
     let wish = Wish {
-        replicas: min_replicas(&spec.labels).unwrap_or(old.replicas),
+        replicas,
         created_at: old.created_at,
         generation: old.generation + 1,
         digest: image.digest.clone(),

@@ -148,7 +148,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         check(&|spec| _ = spec.env.insert("A=B".into(), "x".into()), "cannot be the name of a variable")
             .await;
         check(&|spec| _ = spec.env.insert("A".into(), "\0".into()), "NUL").await;
-        check(&|spec| spec.limits.memory = Some("2Mi".parse().unwrap()), "memory limit").await;
+        check(&|spec| spec.limits.memory = Some("2Mi".parse().unwrap()), "limits.memory").await;
         check(&|spec| spec.limits.cpu = Some("1m".parse().unwrap()), "limits.cpu").await;
         check(&|spec| spec.image = "127.0.0.1:1/x".parse().unwrap(), "127.0.0.1:1").await;
         let path = provider_oci::PATH_ANNOTATION;

@@ -16,6 +16,7 @@ mod limits;
 mod lost;
 mod moved;
 mod platform;
+mod refusals;
 mod remains;
 mod support;
 
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         function::TESTS,
         lost::TESTS,
         moved::TESTS,
+        refusals::TESTS,
         conformance::TESTS,
     ])
 }

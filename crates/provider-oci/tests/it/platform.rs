@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{Request, Response};
 use image::{PullOptions, Store};
-use model::{FunctionId, FunctionSpec, FunctionStatus, Namespace};
+use model::{FunctionId, FunctionSpec, FunctionStatus, Namespace, VersionInfo};
 use provider::{Body, Call, CallId, Invoke, InvokeError, Provider};
 use provider_oci::{Config, Oci, OciError, StoreImages};
 
@@ -77,7 +77,16 @@ pub async fn connect(folder: &Path) -> Result<Oci, OciError> {
 }
 
 pub fn config(folder: &Path) -> Config {
-    Config { data_dir: folder.to_owned(), namespace: Namespace::default(), grace: Duration::from_secs(5) }
+    Config {
+        data_dir: folder.to_owned(),
+        namespace: Namespace::default(),
+        grace: Duration::from_secs(5),
+        version: version(),
+    }
+}
+
+pub fn version() -> VersionInfo {
+    VersionInfo { release: "1.2.3".to_owned(), sha: "abc".to_owned(), commit_message: None }
 }
 
 pub fn spec(name: &str, image: &str) -> FunctionSpec {
