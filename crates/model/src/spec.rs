@@ -18,7 +18,7 @@ pub const METADATA_KEY_MAX: usize = 317;
 pub const LIST_MAX: usize = 256;
 /// No container can start in less: the process that sets it up would be killed first.
 pub const MEMORY_LIMIT_MIN: u64 = 6 * 1024 * 1024;
-/// The most that the kernel takes for a number of bytes.
+/// The most that the kernel takes for a number of bytes; a quantity cannot be larger.
 pub const MEMORY_LIMIT_MAX: u64 = i64::MAX.unsigned_abs();
 /// The finest CPU share that cgroups can express (a quota of 1 ms in 100 ms), millicores.
 pub const CPU_LIMIT_MIN: u64 = 10;
@@ -142,12 +142,6 @@ impl Resources {
                 format!("{memory} is too small to start in; use 6Mi or more"),
             ));
         }
-        if let Some(memory) = self.memory.filter(|m| m.whole() > MEMORY_LIMIT_MAX) {
-            return Err(error(
-                "limits.memory",
-                format!("{memory} is more than can be counted; leave it out for no limit"),
-            ));
-        }
         if let Some(cpu) = self.cpu.filter(|c| c.milli() > CPU_LIMIT_MAX) {
             return Err(error(
                 "limits.cpu",
@@ -229,4 +223,24 @@ fn has_control(text: &str) -> bool {
 
 fn error(field: &str, problem: String) -> SpecError {
     SpecError { field: field.to_owned(), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_have_bounds() {
+        let check = |memory: &str, cpu: &str, expected: &str| {
+            let resources =
+                Resources { memory: Some(memory.parse().unwrap()), cpu: Some(cpu.parse().unwrap()) };
+            let told = resources.check("limits").map_err(|error| error.to_string()).err().unwrap_or_default();
+            assert!(told.starts_with(expected) && told.is_empty() == expected.is_empty(), "{told}");
+        };
+        check("6Mi", "10m", "");
+        check("4Ei", "10000", "");
+        check("5Mi", "1", "limits.memory: ");
+        check("1Gi", "9m", "limits.cpu: ");
+        check("1Gi", "10001", "limits.cpu: ");
+    }
 }
