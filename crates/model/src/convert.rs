@@ -196,7 +196,11 @@ fn resources(field: &str, wire: Option<FunctionResources>) -> Result<Resources, 
 /// Orchestrators print `0` where nothing was asked for.
 fn expressible(wire: FunctionResources) -> FunctionResources {
     let quantity = |text: Option<String>| text.filter(|t| Quantity::parse(t).is_ok_and(|q| q.milli() > 0));
-    FunctionResources { memory: quantity(wire.memory), cpu: quantity(wire.cpu), ..FunctionResources::default() }
+    FunctionResources {
+        memory: quantity(wire.memory),
+        cpu: quantity(wire.cpu),
+        ..FunctionResources::default()
+    }
 }
 
 fn required(field: &str, value: Option<String>) -> Result<String, SpecError> {
