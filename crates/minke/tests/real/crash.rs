@@ -159,7 +159,8 @@ fn settled(data_dir: &Path, platform: u32, want: Option<&(Leaks, usize)>) -> (Le
         std::thread::sleep(Duration::from_millis(200));
         let now = count();
         match want {
-            Some(want) if now == *want => return now,
+            // Fewer descriptors are none that leaked: an idle connection may have closed.
+            Some(want) if now.0 == want.0 && now.1 <= want.1 => return now,
             None if now == last => return now,
             _ => {}
         }
