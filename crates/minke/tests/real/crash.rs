@@ -74,6 +74,7 @@ async fn two_hundred_lives_of_a_function_leave_no_trace() {
     let before = settled(dir.path(), platform.pid(), None);
     for n in 0..rounds(200, 2000) {
         life(n).await;
+        println!("round {n}: deployed and removed");
     }
     settled(dir.path(), platform.pid(), Some(&before));
     assert!(platform.stop().success());

@@ -19,11 +19,12 @@ impl Leaks {
     pub fn count(data_dir: &Path) -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let prefix = data_dir.to_str().unwrap();
+        let processes = processes(data_dir);
         Self {
             mounts: mounts.lines().filter(|line| line.contains(prefix)).count(),
             cgroups: cgroups(data_dir),
-            processes: processes(prefix),
-            network_namespaces: network_namespaces(),
+            network_namespaces: network_namespaces(&processes),
+            processes,
             replica_folders: ["containers/replicas", "containers/run"]
                 .iter()
                 .flat_map(|f| names(&data_dir.join(f)))
@@ -35,8 +36,7 @@ impl Leaks {
 
 /// Cgroups of this instance's, on every hierarchy.
 fn cgroups(data_dir: &Path) -> BTreeSet<String> {
-    let Ok(instance) = fs::read_to_string(data_dir.join("instance")) else { return BTreeSet::new() };
-    let name = format!("minke-{}", instance.trim());
+    let Some(name) = instance(data_dir) else { return BTreeSet::new() };
     let mut found = BTreeSet::new();
     for root in std::iter::once("/sys/fs/cgroup".to_owned()).chain(names(Path::new("/sys/fs/cgroup"))) {
         let folder = Path::new("/sys/fs/cgroup").join(root).join(&name);
@@ -45,17 +45,28 @@ fn cgroups(data_dir: &Path) -> BTreeSet<String> {
     found
 }
 
-/// Processes that were started for this data directory.
-fn processes(prefix: &str) -> BTreeSet<String> {
-    let command = |pid: &String| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+/// Processes that were started for this data directory, and those of its replicas.
+fn processes(data_dir: &Path) -> BTreeSet<String> {
+    let prefix = data_dir.to_str().unwrap();
+    let cgroup = instance(data_dir).map(|name| format!("/{name}/"));
+    let is_ours = |pid: &String| {
+        let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let holds = |file: &str, text: &str| String::from_utf8_lossy(&read(file)).contains(text);
+        holds("cmdline", prefix) || cgroup.as_ref().is_some_and(|cgroup| holds("cgroup", cgroup))
+    };
     let pids = names(Path::new("/proc")).into_iter().filter(|name| name.bytes().all(|b| b.is_ascii_digit()));
-    pids.filter(|pid| String::from_utf8_lossy(&command(pid)).contains(prefix)).collect()
+    pids.filter(is_ours).collect()
 }
 
-fn network_namespaces() -> usize {
-    let pids = names(Path::new("/proc")).into_iter().filter(|name| name.bytes().all(|b| b.is_ascii_digit()));
-    let links = pids.filter_map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok());
+/// Network namespaces that these processes live in.
+fn network_namespaces(processes: &BTreeSet<String>) -> usize {
+    let links = processes.iter().filter_map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok());
     links.collect::<BTreeSet<_>>().len()
+}
+
+fn instance(data_dir: &Path) -> Option<String> {
+    let instance = fs::read_to_string(data_dir.join("instance")).ok()?;
+    Some(format!("minke-{}", instance.trim()))
 }
 
 fn names(folder: &Path) -> BTreeSet<String> {

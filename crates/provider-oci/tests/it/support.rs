@@ -121,7 +121,7 @@ fn pipe() -> (Receiver, OwnedFd) {
 
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), future).await.expect("in time") })
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(120), future).await.expect("in time") })
 }
 
 /// Polls for what nobody announces.
