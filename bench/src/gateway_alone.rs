@@ -32,15 +32,10 @@ pub fn run(listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
 async fn provider(upstream: SocketAddr) -> anyhow::Result<Arc<dyn Provider>> {
     let id = FunctionId::new(FunctionName::parse("hello")?, Namespace::default());
     let memory = Memory::new(Namespace::default());
-    memory.deploy(FunctionSpec::new(id.clone(), ImageRef::parse("minke/hello:latest")?)).await?;
+    let spec = FunctionSpec::new(id, ImageRef::parse("minke/hello:latest")?);
+    memory.deploy(spec.clone()).await?;
     let client = Client::new(Arc::new(upstream), http1::Config::default());
     let replica = HttpReplica::new(client, HeaderValue::from_str(&upstream.to_string())?);
-    memory.routes().publish(Route {
-        id,
-        desired: 1,
-        activate_to: 1,
-        endpoints: [Arc::new(Endpoint::new("native", Arc::new(replica)))].into(),
-        annotations: Arc::default(),
-    });
+    memory.routes().publish(Route::new(&spec, 1, [Arc::new(Endpoint::new("native", Arc::new(replica)))]));
     Ok(Arc::new(memory))
 }

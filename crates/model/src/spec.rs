@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FunctionId, ImageRef, Quantity};
+use crate::{CallLimits, FunctionId, ImageRef, Quantity};
 
 /// Longest single `KEY=value` that a process can be given (`MAX_ARG_STRLEN`, execve(2)).
 pub const ENV_ENTRY_MAX: usize = 128 * 1024 - 1;
@@ -111,6 +111,7 @@ impl FunctionSpec {
         }
         check_metadata("labels", &self.labels)?;
         check_metadata("annotations", &self.annotations)?;
+        CallLimits::parse(&self.annotations)?;
         check_list("constraints", self.constraints.len())?;
         check_list("secrets", self.secrets.len())?;
         for constraint in &self.constraints {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use image::Image;
 use model::FunctionId;
-use model::scale::initial_replicas;
 use provider::{Endpoint, Route, RouteTable};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -197,13 +196,7 @@ impl Keeper {
 
 /// The route of a function that these endpoints serve.
 pub fn route(wish: &Wish, endpoints: Vec<Arc<Endpoint>>) -> Route {
-    Route {
-        id: wish.spec.id.clone(),
-        desired: wish.replicas,
-        activate_to: initial_replicas(&wish.spec.labels),
-        endpoints: endpoints.into(),
-        annotations: Arc::new(wish.spec.annotations.clone()),
-    }
+    Route::new(&wish.spec, wish.replicas, endpoints)
 }
 
 impl Backoff {

@@ -16,10 +16,15 @@ mod memory;
 mod remote;
 mod route;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::{FunctionId, FunctionSpec, FunctionStatus, Namespace, ProviderInfo};
+use futures_util::Stream;
+use model::{
+    FunctionId, FunctionSpec, FunctionStatus, LogLine, LogQuery, Namespace, NamespaceSpec, ProviderInfo,
+    SecretId, SecretName, SecretValue, Usage,
+};
 
 pub use body::{Body, BoxError};
 pub use call::{Call, CallId};
@@ -66,9 +71,62 @@ pub trait Provider: Send + Sync + 'static {
     /// Wishes for `replicas`; zero is a count like any other.
     async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), ProviderError>;
 
+    /// What the replicas of a function use now, together.
+    async fn usage(&self, _id: &FunctionId) -> Result<Usage, ProviderError> {
+        Err(ProviderError::Unsupported("usage"))
+    }
+
     /// The namespaces that functions may live in; the default one first.
     async fn namespaces(&self) -> Result<Vec<Namespace>, ProviderError>;
+
+    async fn namespace(&self, _name: &Namespace) -> Result<NamespaceSpec, ProviderError> {
+        Err(ProviderError::Unsupported("namespace"))
+    }
+
+    /// Fails with `AlreadyExists`.
+    async fn create_namespace(&self, _spec: NamespaceSpec) -> Result<(), ProviderError> {
+        Err(ProviderError::Unsupported("creating a namespace"))
+    }
+
+    /// Replaces labels and annotations.
+    async fn update_namespace(&self, _spec: NamespaceSpec) -> Result<(), ProviderError> {
+        Err(ProviderError::Unsupported("updating a namespace"))
+    }
+
+    /// Fails with `Invalid` when functions or secrets are in it, and for the default one.
+    async fn delete_namespace(&self, _name: &Namespace) -> Result<(), ProviderError> {
+        Err(ProviderError::Unsupported("deleting a namespace"))
+    }
+
+    /// The secrets of one namespace, by name.
+    async fn secrets(&self, _namespace: &Namespace) -> Result<Vec<SecretName>, ProviderError> {
+        Err(ProviderError::Unsupported("secrets"))
+    }
+
+    /// Fails with `AlreadyExists`.
+    async fn create_secret(&self, _id: SecretId, _value: SecretValue) -> Result<(), ProviderError> {
+        Err(ProviderError::Unsupported("creating a secret"))
+    }
+
+    /// Replaces the value; replicas that start later read it.
+    async fn update_secret(&self, _id: SecretId, _value: SecretValue) -> Result<(), ProviderError> {
+        Err(ProviderError::Unsupported("updating a secret"))
+    }
+
+    /// Fails with `Invalid` when a function names it.
+    async fn delete_secret(&self, _id: &SecretId) -> Result<(), ProviderError> {
+        Err(ProviderError::Unsupported("deleting a secret"))
+    }
+
+    /// What the replicas wrote, the oldest first; ends after the last line unless it is to follow. Fails at once with
+    /// `NotFound` when there is no such function.
+    async fn logs(&self, _query: LogQuery) -> Result<LogStream, ProviderError> {
+        Err(ProviderError::Unsupported("logs"))
+    }
 }
+
+/// Lines as they are asked for; dropping it ends the asking.
+pub type LogStream = Pin<Box<dyn Stream<Item = Result<LogLine, ProviderError>> + Send>>;
 
 /// Something that answers one call: the gateway's pipeline, one replica, a queue (whose answer is 202), a remote.
 #[async_trait]

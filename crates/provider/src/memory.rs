@@ -51,13 +51,8 @@ impl Memory {
     fn publish(&self, function: &Function) {
         let id = &function.spec.id;
         let endpoint = |n: u32| Arc::new(Endpoint::new(format!("{id}-{n}"), Arc::clone(&self.handler)));
-        self.routes.publish(Route {
-            id: id.clone(),
-            desired: function.replicas,
-            activate_to: initial_replicas(&function.spec.labels),
-            endpoints: (0..function.replicas).map(endpoint).collect(),
-            annotations: Arc::new(function.spec.annotations.clone()),
-        });
+        let endpoints: Vec<_> = (0..function.replicas).map(endpoint).collect();
+        self.routes.publish(Route::new(&function.spec, function.replicas, endpoints));
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use model::FunctionId;
+use model::scale::initial_replicas;
+use model::{CallLimits, FunctionId, FunctionSpec};
 use tokio::sync::watch;
 
 use crate::Endpoint;
@@ -23,6 +24,23 @@ pub struct Route {
     /// Replicas that take calls now.
     pub endpoints: Arc<[Arc<Endpoint>]>,
     pub annotations: Arc<BTreeMap<String, String>>,
+    /// What the annotations say about the calls.
+    pub limits: CallLimits,
+}
+
+impl Route {
+    /// The route of a function that these endpoints serve. A limit that cannot be read is none: whoever lets functions
+    /// in has refused it already.
+    pub fn new(spec: &FunctionSpec, desired: u32, endpoints: impl Into<Arc<[Arc<Endpoint>]>>) -> Self {
+        Self {
+            id: spec.id.clone(),
+            desired,
+            activate_to: initial_replicas(&spec.labels),
+            endpoints: endpoints.into(),
+            limits: CallLimits::parse(&spec.annotations).unwrap_or_default(),
+            annotations: Arc::new(spec.annotations.clone()),
+        }
+    }
 }
 
 /// Function to [`Route`], with a way to wait for the next state of one. No lock is global, and none is held over an

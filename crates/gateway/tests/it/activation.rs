@@ -177,14 +177,9 @@ async fn a_flood_of_calls_of_nobody_asks_the_provider_rarely() {
 
 /// A route with the given replicas, published behind the provider's back.
 fn publish(memory: &Memory, endpoints: Vec<Arc<Endpoint>>) {
-    let endpoints: Arc<[_]> = endpoints.into();
-    memory.routes().publish(Route {
-        id: id("env"),
-        desired: u32::try_from(endpoints.len()).expect("few"),
-        activate_to: 1,
-        endpoints,
-        annotations: Arc::default(),
-    });
+    let desired = u32::try_from(endpoints.len()).expect("few");
+    let spec = model::FunctionSpec::new(id("env"), "env".parse().expect("an image"));
+    memory.routes().publish(Route::new(&spec, desired, endpoints));
 }
 
 fn refusing(count: &Arc<AtomicUsize>) -> Arc<dyn Invoke> {

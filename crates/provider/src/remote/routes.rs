@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::scale::initial_replicas;
 use model::{FunctionId, FunctionStatus};
 
 use super::Remote;
@@ -25,13 +24,7 @@ impl Remote {
             Some(endpoints) if !endpoints.is_empty() => endpoints,
             _ => Arc::from([Arc::new(Endpoint::new(id.to_string(), Arc::new(self.clone())))]),
         };
-        self.routes.publish(Route {
-            desired: status.replicas,
-            activate_to: initial_replicas(&status.spec.labels),
-            annotations: Arc::new(status.spec.annotations),
-            id,
-            endpoints,
-        });
+        self.routes.publish(Route::new(&status.spec, status.replicas, endpoints));
     }
 }
 
