@@ -58,7 +58,7 @@ struct Query {
 }
 
 impl Asked<'_> {
-    /// The body, bounded in size and time. What is not asked for in it is ignored.
+    /// The body, bounded in size and time.
     async fn json<T: DeserializeOwned>(&mut self) -> Result<T, ApiError> {
         let max = self.gateway.config.json_max;
         let announced =
@@ -72,15 +72,7 @@ impl Asked<'_> {
             Some(_) => ApiError::TooLarge(max),
             None => ApiError::Invalid(format!("failed to read the body: {error}")),
         })?;
-        let bytes = bytes.to_bytes();
-        let refused = |why: &dyn Display| {
-            ApiError::Invalid(format!("the body is not the JSON that this call takes: {why}"))
-        };
-        // A list would be taken for the fields in their order.
-        if bytes.trim_ascii_start().first() != Some(&b'{') {
-            return Err(refused(&"it is not an object"));
-        }
-        serde_json::from_slice(&bytes).map_err(|error| refused(&error))
+        decode(&bytes.to_bytes())
     }
 
     /// The namespace of a request, which clients write into its body, its query, or nowhere.
@@ -138,6 +130,18 @@ fn parse_namespace(text: &str) -> Result<Namespace, ApiError> {
 fn function_id(field: &str, name: &str, namespace: Namespace) -> Result<FunctionId, ApiError> {
     let name = FunctionName::parse(name).map_err(|error| ApiError::Invalid(format!("{field}: {error}")))?;
     Ok(FunctionId::new(name, namespace))
+}
+
+/// A request's JSON object; what is not asked for in it is ignored.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let refused = |why: &dyn Display| {
+        ApiError::Invalid(format!("the body is not the JSON that this call takes: {why}"))
+    };
+    // A list would be taken for the fields in their order.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(refused(&"it is not an object"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| refused(&error))
 }
 
 fn json(value: &impl Serialize) -> Reply {
