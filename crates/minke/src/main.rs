@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod flags;
 mod images;
+mod listeners;
 mod printer;
 mod providers;
 mod shutdown;

@@ -7,11 +7,12 @@ use model::VersionInfo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::up::{Listeners, announce, drain_timeout};
+use crate::commands::up::{announce, drain_timeout};
 use crate::config::{Config, ConfigError, ProviderKind};
 use crate::credentials::Credentials;
 use crate::demo;
 use crate::error::{Failure, chain};
+use crate::listeners::Listeners;
 use crate::providers::{self, Running};
 use crate::shutdown::Signals;
 

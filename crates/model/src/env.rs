@@ -118,6 +118,8 @@ pub mod common {
     variables! {
         HOME = "HOME", "from the user database", "Folder of `.openfaas` and `.docker`.";
         DOCKER_CONFIG = "DOCKER_CONFIG", "`~/.docker`", "Folder of the `config.json` with registry credentials.";
+        LISTEN_FDNAMES = "LISTEN_FDNAMES", "`api:metrics`",
+            "Names of the sockets that `minke up` is started with (`LISTEN_FDS`, `LISTEN_PID`: sd_listen_fds(3)).";
         NO_COLOR = "NO_COLOR", "none", "Anything: the log on a terminal has no colour.";
     }
 }

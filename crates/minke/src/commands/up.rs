@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, Flags, ProviderKind};
 use crate::credentials::Credentials;
 use crate::error::{Failure, chain};
+use crate::listeners::{self, Inherited, Listeners};
 use crate::{demo, wiring};
 
 /// Work on threads of its own, an unpack say, that the end of the platform waits for.
@@ -30,12 +31,6 @@ Examples:
 pub struct UpArgs {
     #[command(flatten)]
     flags: Flags,
-}
-
-/// What was opened before anything was touched.
-pub struct Listeners {
-    pub api: TcpListener,
-    pub metrics: TcpListener,
 }
 
 pub fn run(args: UpArgs) -> Result<(), Failure> {
@@ -60,9 +55,10 @@ pub fn run(args: UpArgs) -> Result<(), Failure> {
     };
     wiring::check_provider_url(&config).map_err(Failure::usage)?;
     raise_descriptors();
+    let mut inherited = Inherited::from_env()?;
     let listeners = Listeners {
-        api: listen("--listen", config.listen)?,
-        metrics: listen("--metrics-listen", config.metrics_listen)?,
+        api: inherited.or_listen(listeners::API, "--listen", config.listen)?,
+        metrics: inherited.or_listen(listeners::METRICS, "--metrics-listen", config.metrics_listen)?,
     };
     let credentials = match (credentials, config.auth) {
         (None, true) => Some(Credentials::ensure(&config.data_dir).map_err(|e| Failure::usage(chain(&e)))?),
@@ -96,22 +92,6 @@ pub fn announce(config: &Config, credentials: Option<&Credentials>, api: SocketA
     line("stop", "Ctrl-C".into());
     // Whoever closed our output does not want it.
     let _ = out.write_all(screen.as_bytes()).and_then(|()| out.flush());
-}
-
-fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener)).map_err(
-        |error| match error.kind() {
-            io::ErrorKind::AddrInUse => Failure::usage(format_args!(
-                "{address} is in use by another program; stop it, or choose another address with {flag}"
-            )),
-            io::ErrorKind::PermissionDenied => Failure::usage(format_args!(
-                "cannot listen on {address}: ports below 1024 need root; choose another with {flag}"
-            )),
-            _ => Failure::usage(format_args!(
-                "cannot listen on {address}: {error}; choose another with {flag}"
-            )),
-        },
-    )
 }
 
 /// As many descriptors as the system grants without asking: every call and every replica holds some.
