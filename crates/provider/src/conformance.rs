@@ -6,8 +6,12 @@ mod delete;
 mod deploy;
 mod invoke;
 mod list;
+mod logs;
+mod namespaces;
 mod scale;
+mod secrets;
 mod update;
+mod usage;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -42,10 +46,21 @@ pub struct Check {
 
 /// Every check, in the order of a function's life.
 pub fn checks() -> Vec<Check> {
-    [deploy::checks(), update::checks(), list::checks(), scale::checks(), invoke::checks(), delete::checks()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        deploy::checks(),
+        update::checks(),
+        list::checks(),
+        scale::checks(),
+        invoke::checks(),
+        logs::checks(),
+        usage::checks(),
+        secrets::checks(),
+        namespaces::checks(),
+        delete::checks(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// One list per file: a check cannot be written and forgotten.

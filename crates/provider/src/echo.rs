@@ -1,10 +1,11 @@
 //! A function that answers with the request as it came: what [`crate::Memory`] runs and what conformance calls.
 //!
 //! Status: `?status=NNN`, else 200. Body: the request's, as it arrives. `X-Echo-Method` and `X-Echo-Target` (raw path
-//! and query) tell the request line; each request header comes back as one `X-Echo-Header: name: value`.
+//! and query) tell the request line; each request header comes back as one `X-Echo-Header: name: value`. What the header
+//! `X-Echo-Log` holds is written to the function's log.
 
 use async_trait::async_trait;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 
 use crate::{Body, Call, Invoke, InvokeError};
 
@@ -15,11 +16,24 @@ pub struct Echo;
 #[async_trait]
 impl Invoke for Echo {
     async fn invoke(&self, call: Call) -> Result<Response<Body>, InvokeError> {
-        Ok(echo(call.request))
+        Ok(answer(call.request))
     }
 }
 
+/// The function as a program of its own: its log is what it writes to standard error.
 pub fn echo<B>(request: Request<B>) -> Response<B> {
+    if let Some(line) = wished_line(request.headers()) {
+        eprintln!("{line}");
+    }
+    answer(request)
+}
+
+/// The line that the request asks to be logged.
+pub(crate) fn wished_line(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-echo-log")?.to_str().ok()
+}
+
+fn answer<B>(request: Request<B>) -> Response<B> {
     let (request, body) = request.into_parts();
     let mut response = Response::new(body);
     *response.status_mut() = request.uri.query().and_then(wished_status).unwrap_or(StatusCode::OK);
