@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use model::scale::initial_replicas;
+use model::scale::{LoadTarget, initial_replicas};
 use model::{CallLimits, FunctionId, FunctionSpec};
 use tokio::sync::watch;
 
@@ -21,8 +21,12 @@ pub struct Route {
     pub desired: u32,
     /// What an activation scales to.
     pub activate_to: u32,
-    /// Replicas that take calls now.
+    /// Replicas that take calls now, where one endpoint may stand for several.
+    pub ready: u32,
+    /// Where calls go now.
     pub endpoints: Arc<[Arc<Endpoint>]>,
+    /// What the labels say about the load of a replica.
+    pub load_target: LoadTarget,
     pub annotations: Arc<BTreeMap<String, String>>,
     /// What the annotations say about the calls.
     pub limits: CallLimits,
@@ -32,11 +36,14 @@ impl Route {
     /// The route of a function that these endpoints serve. A limit that cannot be read is none: whoever lets functions
     /// in has refused it already.
     pub fn new(spec: &FunctionSpec, desired: u32, endpoints: impl Into<Arc<[Arc<Endpoint>]>>) -> Self {
+        let endpoints = endpoints.into();
         Self {
             id: spec.id.clone(),
             desired,
             activate_to: initial_replicas(&spec.labels),
-            endpoints: endpoints.into(),
+            ready: u32::try_from(endpoints.len()).unwrap_or(u32::MAX),
+            endpoints,
+            load_target: LoadTarget::parse(&spec.labels),
             limits: CallLimits::parse(&spec.annotations).unwrap_or_default(),
             annotations: Arc::new(spec.annotations.clone()),
         }

@@ -24,7 +24,8 @@ impl Remote {
             Some(endpoints) if !endpoints.is_empty() => endpoints,
             _ => Arc::from([Arc::new(Endpoint::new(id.to_string(), Arc::new(self.clone())))]),
         };
-        self.routes.publish(Route::new(&status.spec, status.replicas, endpoints));
+        let route = Route::new(&status.spec, status.replicas, endpoints);
+        self.routes.publish(Route { ready: status.available, ..route });
     }
 }
 
