@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use gateway::Gateway;
+use gateway::{Gateway, Listeners};
 use http::HeaderValue;
 use model::{FunctionId, FunctionName, FunctionSpec, ImageRef, Namespace};
 use provider::http1::{self, Client};
@@ -24,7 +24,7 @@ pub fn run(listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
         let stopped = async move {
             stop.recv().await;
         };
-        Ok(gateway.serve(api, metrics, stopped, Duration::from_secs(1)).await?)
+        Ok(gateway.serve(Listeners { api, metrics }, stopped, Duration::from_secs(1)).await?)
     })
 }
 

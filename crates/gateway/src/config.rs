@@ -33,6 +33,13 @@ pub struct Config {
     pub head_max: usize,
     /// Largest body of a management request, bytes.
     pub json_max: usize,
+    /// Threads that serve connections; zero is one.
+    pub workers: usize,
+    /// Between saying that it is not ready and accepting no more: as long as a load balancer takes to hear of it.
+    pub drain_delay: Duration,
+    /// How long an idle connection stays open when draining begins: its client may be about to send a request, and is
+    /// answered with `Connection: close`.
+    pub drain_grace: Duration,
     pub version: VersionInfo,
 }
 
@@ -67,6 +74,9 @@ impl Default for Config {
             connections_max: 15_000,
             head_max: 256 * 1024,
             json_max: 1024 * 1024,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            drain_delay: Duration::ZERO,
+            drain_grace: Duration::from_secs(1),
             version: VersionInfo {
                 release: env!("CARGO_PKG_VERSION").into(),
                 sha: "unknown".into(),

@@ -6,13 +6,14 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
+
+use crate::tasks::Tasks;
 
 /// Flights under way, by what they are for. One that nobody waits for any more is given up.
 pub(crate) struct Flights<K, T> {
     under_way: Arc<Mutex<UnderWay<K, T>>>,
     max: usize,
-    tasks: TaskTracker,
+    tasks: Tasks,
 }
 
 type UnderWay<K, T> = HashMap<K, watch::Sender<Option<T>>>;
@@ -30,7 +31,7 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     T: Clone + Send + Sync + 'static,
 {
-    pub fn new(max: usize, tasks: TaskTracker) -> Self {
+    pub fn new(max: usize, tasks: Tasks) -> Self {
         Self { under_way: Arc::default(), max, tasks }
     }
 
@@ -119,11 +120,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_flight_that_nobody_waits_for_is_given_up() {
-        let tasks = TaskTracker::new();
+        let tasks = Tasks::new();
         let flights: Flights<&str, u32> = Flights::new(1, tasks.clone());
         let waiting = flights.join(&"key", std::future::pending::<u32>);
         assert!(tokio::time::timeout(std::time::Duration::from_millis(1), waiting).await.is_err());
-        tasks.close();
         tasks.wait().await;
         assert_eq!(flights.join(&"key", || std::future::ready(7)).await, Ok(7), "the way is clear");
     }

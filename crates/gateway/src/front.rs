@@ -1,6 +1,7 @@
 //! A request, by what the router says it is for, to what answers it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::header::{CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -30,8 +31,7 @@ pub(crate) async fn answer(
             return function::call(&gateway.pipeline, called, &peer, request).await;
         }
         // Boxed, so that a call's future, which is moved into place for each, is not as large as these.
-        Route::System(call) => Box::pin(system::answer(&gateway, call, request)).await,
-        Route::Health => Box::pin(health(&gateway)).await,
+        Route::System(_) | Route::Health => Box::pin(manage(gateway, request)).await,
         Route::Home => Ok(redirect(StatusCode::TEMPORARY_REDIRECT, "/ui/")),
         Route::Ui => Err(gateway.ui(&request)),
         Route::Moved(path) => Ok(moved(request.method(), path, uri.query())),
@@ -39,6 +39,19 @@ pub(crate) async fn answer(
         Route::NotFound => Err(ApiError::NoRoute),
     };
     response.unwrap_or_else(ApiError::response).map(Answer::from)
+}
+
+/// On the gateway's own runtime: what a provider does neither holds up the calls that share a worker, nor ends with it.
+async fn manage(gateway: Arc<Inner>, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    let tasks = gateway.tasks.clone();
+    let managed = tasks.lend(async move {
+        let uri = request.uri().clone();
+        match route(request.method(), uri.path()) {
+            Route::System(call) => system::answer(&gateway, call, request).await,
+            _ => health(&gateway).await,
+        }
+    });
+    managed.await.unwrap_or(Err(ApiError::Aborted))
 }
 
 impl Inner {
@@ -52,6 +65,10 @@ impl Inner {
 }
 
 async fn health(gateway: &Inner) -> Result<Response<Body>, ApiError> {
+    if gateway.ending.load(Ordering::Relaxed) {
+        let source = Some("it is shutting down".into());
+        return Err(ProviderError::Unavailable { what: "the gateway".into(), source }.into());
+    }
     let asked = timeout(gateway.config.upstream_timeout, gateway.provider.health()).await;
     let late = ProviderError::Unavailable { what: "the provider".into(), source: None };
     asked.unwrap_or(Err(late))?;

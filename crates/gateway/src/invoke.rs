@@ -11,12 +11,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::Response;
 use provider::{Body, Call, Invoke, InvokeError, Provider, Route};
-use tokio_util::task::TaskTracker;
 
 use crate::Config;
 use crate::body::Answer;
 use crate::error::invoke_status;
 use crate::metrics::Metrics;
+use crate::tasks::Tasks;
 use activate::Activation;
 use admit::Admission;
 use balance::Tried;
@@ -34,12 +34,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    pub fn new(
-        provider: Arc<dyn Provider>,
-        metrics: Arc<Metrics>,
-        config: &Config,
-        tasks: TaskTracker,
-    ) -> Self {
+    pub fn new(provider: Arc<dyn Provider>, metrics: Arc<Metrics>, config: &Config, tasks: Tasks) -> Self {
         Self {
             admission: Admission::new(config.calls_max),
             lookup: Lookup::new(Arc::clone(&provider), tasks.clone()),

@@ -17,17 +17,20 @@ mod router;
 mod server;
 mod stall;
 mod system;
+mod tasks;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use provider::{Invoke, Provider};
-use tokio_util::task::TaskTracker;
 
 use auth::Auth;
 use invoke::Pipeline;
 use metrics::Metrics;
+use tasks::Tasks;
 
 pub use config::{Config, Credentials};
+pub use server::Listeners;
 
 /// One platform's front door. Clones are the same one.
 #[derive(Clone)]
@@ -39,17 +42,22 @@ struct Inner {
     provider: Arc<dyn Provider>,
     pipeline: Arc<Pipeline>,
     metrics: Arc<Metrics>,
-    /// What must be done to its end although the client that asked for it may leave.
-    tasks: TaskTracker,
+    tasks: Tasks,
+    /// It is to end, and asks not to be sent more.
+    ending: AtomicBool,
 }
 
 impl Gateway {
+    /// # Panics
+    ///
+    /// Outside of a runtime: the provider is asked, and changed, on the one that this is called on.
     pub fn new(provider: Arc<dyn Provider>, config: Config) -> Self {
         let metrics = Arc::new(Metrics::new(provider.routes()));
-        let tasks = TaskTracker::new();
+        let tasks = Tasks::new();
         let pipeline = Pipeline::new(Arc::clone(&provider), Arc::clone(&metrics), &config, tasks.clone());
+        let ending = AtomicBool::new(false);
         let auth = config.auth.as_ref().map(Auth::new);
-        Self(Arc::new(Inner { config, auth, provider, pipeline: Arc::new(pipeline), metrics, tasks }))
+        Self(Arc::new(Inner { config, auth, provider, pipeline: Arc::new(pipeline), metrics, tasks, ending }))
     }
 
     /// The way of a call, for callers inside the process.

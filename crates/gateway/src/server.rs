@@ -1,126 +1,107 @@
-//! The two servers: the API with the calls, and the metrics. One loop accepts, one task serves a connection.
+//! The two servers: the API with the calls, on the workers; and the metrics. One loop accepts for each.
 
+mod acceptor;
 mod connection;
+mod stop;
+mod worker;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
-use crate::body::Answer;
 use crate::front::{answer, scrape};
-use crate::{Config, Gateway, Inner};
+use crate::{Gateway, Inner};
+use acceptor::{Accepted, Acceptor};
 use connection::Rules;
+use stop::Stop;
+use worker::Workers;
 
 /// Connections to the metrics server at once.
 const SCRAPERS_MAX: usize = 64;
-/// After an accept that failed: descriptors may have run out, and asking again at once would only burn the processor.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The sockets that are served. Another process may hold the same ones: they are closed here, not shut down.
+#[derive(Debug)]
+pub struct Listeners {
+    pub api: TcpListener,
+    pub metrics: TcpListener,
+}
+
 impl Gateway {
-    /// Serves until `shutdown`; then accepts no more, lets what is under way end for as long as `drain_timeout`, and
-    /// cuts what is left.
+    /// Serves until `shutdown`; then says that it is not ready, accepts no more, lets what is under way end for as long
+    /// as `drain_timeout`, and cuts what is left.
+    ///
+    /// # Errors
+    ///
+    /// When the threads that serve cannot be started.
     pub async fn serve(
         &self,
-        listener: TcpListener,
-        metrics: TcpListener,
+        listeners: Listeners,
         shutdown: impl Future<Output = ()>,
         drain_timeout: Duration,
     ) -> io::Result<()> {
-        let draining = CancellationToken::new();
-        let drained = CancellationToken::new();
-        let api = Server::new(&self.0.config, self.0.config.connections_max, draining.clone());
-        let scrapes = Server::new(&self.0.config, SCRAPERS_MAX, drained.clone());
+        let (stop, drained) = (Stop::default(), Stop::default());
+        let mut workers = self.workers(&stop)?;
         let calls = async {
-            let gateway = Arc::clone(&self.0);
-            let left =
-                api.run(listener, move |request, peer| answer(Arc::clone(&gateway), request, peer)).await;
-            finish(left, &self.0, drain_timeout).await;
-            drained.cancel();
+            let acceptor = Acceptor::new(listeners.api, self.0.config.connections_max);
+            acceptor.run(&stop, |accepted| workers.hand_over(accepted)).await;
+            drain(workers, &self.0, drain_timeout).await;
+            drained.begin();
         };
-        let metrics = async {
-            let gateway = Arc::clone(&self.0);
-            scrapes
-                .run(metrics, move |request, _| scrape(Arc::clone(&gateway), request))
-                .await
-                .shutdown()
-                .await;
-        };
-        let stop = async {
+        let end = async {
             shutdown.await;
-            draining.cancel();
+            self.0.ending.store(true, Ordering::Relaxed);
+            sleep(self.0.config.drain_delay).await;
+            stop.begin();
         };
-        tokio::join!(calls, metrics, stop);
+        tokio::join!(calls, self.scrapes(listeners.metrics, &drained), end);
         Ok(())
     }
-}
 
-/// One listening socket.
-struct Server {
-    rules: Rules,
-    places: Arc<Semaphore>,
-}
-
-impl Server {
-    fn new(config: &Config, connections_max: usize, stop: CancellationToken) -> Self {
-        Self { rules: Rules::new(config, stop), places: Arc::new(Semaphore::new(connections_max)) }
+    fn workers(&self, stop: &Stop) -> io::Result<Workers> {
+        Workers::start(self.0.config.workers, || {
+            let rules = Rules::new(&self.0.config, stop.of_a_worker());
+            let gateway = Arc::clone(&self.0);
+            move |stream, peer| {
+                let gateway = Arc::clone(&gateway);
+                let service = move |request, peer| answer(Arc::clone(&gateway), request, peer);
+                rules.clone().serve(stream, peer, service)
+            }
+        })
     }
 
-    /// Accepts until it is to stop; the connections that are left are told to end after what is under way.
-    async fn run<S, F>(&self, listener: TcpListener, service: S) -> JoinSet<()>
-    where
-        S: Fn(Request<Incoming>, HeaderValue) -> F + Clone + Send + 'static,
-        F: Future<Output = Response<Answer>> + Send + 'static,
-    {
+    /// Serves metrics as long as there are calls.
+    async fn scrapes(&self, listener: TcpListener, stop: &Stop) {
+        let rules = Rules::new(&self.0.config, stop.clone());
         let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                biased;
-                () = self.rules.stop.cancelled() => return connections,
-                Some(_) = connections.join_next() => {}
-                (stream, peer, place) = self.accept(&listener) => {
-                    let (rules, service) = (self.rules.clone(), service.clone());
-                    connections.spawn(async move {
-                        rules.serve(stream, peer, service).await;
-                        drop(place);
-                    });
-                }
-            }
-        }
-    }
-
-    async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-        // Never closed, so there is always a permit.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => return (stream, peer, place),
-                Err(error) => {
-                    tracing::warn!(%error, "failed to accept a connection");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+        let accept = |Accepted { stream, peer, place }| {
+            let gateway = Arc::clone(&self.0);
+            let service = move |request, _| scrape(Arc::clone(&gateway), request);
+            let served = rules.clone().serve(stream, peer, service);
+            connections.spawn(async move {
+                served.await;
+                drop(place);
+            });
+            while connections.try_join_next().is_some() {}
+        };
+        Acceptor::new(listener, SCRAPERS_MAX).run(stop, accept).await;
+        connections.shutdown().await;
     }
 }
 
 /// Waits for what is under way, the changes that clients did not wait for among it.
-async fn finish(mut connections: JoinSet<()>, gateway: &Inner, drain_timeout: Duration) {
-    gateway.tasks.close();
+async fn drain(workers: Workers, gateway: &Inner, drain_timeout: Duration) {
     let all = async {
-        while connections.join_next().await.is_some() {}
+        workers.idle().await;
         gateway.tasks.wait().await;
     };
     if timeout(drain_timeout, all).await.is_err() {
-        tracing::warn!(connections = connections.len(), "the drain timeout cuts off what is left");
+        tracing::warn!(connections = workers.connections(), "the drain timeout cuts off what is left");
     }
-    connections.shutdown().await;
+    workers.end().await;
 }

@@ -50,7 +50,8 @@ pub async fn run(
     let gateway = Gateway::new(Arc::clone(&running.provider), gateway_config(&config, credentials.as_ref()));
     let stop = CancellationToken::new();
     let (stopped, drain) = (stop.clone().cancelled_owned(), drain_timeout(&config));
-    let mut serving = tokio::spawn(async move { gateway.serve(api, metrics, stopped, drain).await });
+    let sockets = gateway::Listeners { api, metrics };
+    let mut serving = tokio::spawn(async move { gateway.serve(sockets, stopped, drain).await });
 
     let ready = async {
         if config.demo {

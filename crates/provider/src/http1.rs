@@ -14,6 +14,7 @@ mod pool;
 mod request;
 mod response;
 mod response_body;
+mod seat;
 mod upgrade;
 mod upload;
 
@@ -34,6 +35,7 @@ use connection::{Connection, Failure};
 use pool::Pool;
 
 pub use response_body::{BodyError, ResponseBody};
+pub use seat::Seat;
 pub use upgrade::{Upgraded, UpgradedStream};
 
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
@@ -63,7 +65,7 @@ pub struct Config {
     /// How long a connection is kept without a request. Shorter than the 5 seconds after which common servers close
     /// theirs: a request that crosses the closing is lost.
     pub idle_timeout: Duration,
-    /// How many idle connections are kept.
+    /// How many idle connections are kept; see [`Seat`].
     pub idle_max: usize,
 }
 

@@ -7,11 +7,11 @@ use model::FunctionId;
 use provider::{InvokeError, Provider, ProviderError, Route, RouteTable};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_util::task::TaskTracker;
 
 use super::lookup::{lost, shared};
 use crate::Config;
 use crate::flight::{Flights, NoFlight};
+use crate::tasks::Tasks;
 
 /// Functions that may be on their way up at once.
 const WAKING_MAX: usize = 1024;
@@ -29,7 +29,7 @@ pub(super) struct Activation {
 }
 
 impl Activation {
-    pub fn new(provider: Arc<dyn Provider>, config: &Config, tasks: TaskTracker) -> Self {
+    pub fn new(provider: Arc<dyn Provider>, config: &Config, tasks: Tasks) -> Self {
         Self {
             routes: provider.routes(),
             provider,

@@ -7,9 +7,9 @@ use std::time::Duration;
 use model::FunctionId;
 use provider::{InvokeError, Provider, ProviderError, Route, RouteTable};
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 
 use crate::flight::{Flights, NoFlight};
+use crate::tasks::Tasks;
 
 /// How long a function that was not found is not asked for again, and how many such names are remembered.
 const ABSENT_FOR: Duration = Duration::from_millis(500);
@@ -27,7 +27,7 @@ pub(super) struct Lookup {
 }
 
 impl Lookup {
-    pub fn new(provider: Arc<dyn Provider>, tasks: TaskTracker) -> Self {
+    pub fn new(provider: Arc<dyn Provider>, tasks: Tasks) -> Self {
         let routes = provider.routes();
         Self { provider, routes, questions: Flights::new(QUESTIONS_MAX, tasks), absent: Mutex::default() }
     }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
+use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -14,8 +15,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
+use super::stop::Stop;
 use crate::Config;
 use crate::body::Answer;
 use crate::stall::Unstalled;
@@ -26,13 +27,14 @@ const LINGER_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub(super) struct Rules {
-    pub stop: CancellationToken,
+    pub stop: Stop,
     http: http1::Builder,
     write_timeout: Duration,
+    drain_grace: Duration,
 }
 
 impl Rules {
-    pub fn new(config: &Config, stop: CancellationToken) -> Self {
+    pub fn new(config: &Config, stop: Stop) -> Self {
         // Without `pipeline_flush`: it keeps an answer back while half of another request is in the buffer, and the
         // answer to a bad head for ever.
         let mut http = http1::Builder::new();
@@ -40,7 +42,7 @@ impl Rules {
             .header_read_timeout(config.read_timeout)
             .max_header_size(config.head_max)
             .max_buf_size(config.head_max.max(64 * 1024));
-        Self { stop, http, write_timeout: config.write_timeout }
+        Self { stop, http, write_timeout: config.write_timeout, drain_grace: config.drain_grace }
     }
 
     /// Serves until a side closes; when it is to stop, until what is under way has ended.
@@ -53,24 +55,34 @@ impl Rules {
             return tracing::debug!(%error, "a connection is gone already");
         }
         let Ok(peer) = HeaderValue::from_str(&peer.to_string()) else { return };
+        let stop = &self.stop;
         let service = service_fn(move |request| {
             let answer = service(request, peer.clone());
-            async move { Ok::<_, Infallible>(answer.await) }
+            async move {
+                let mut answer = answer.await;
+                if stop.has_begun() {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         let mut stream = TokioIo::new(Unstalled::new(stream, self.write_timeout));
         let mut connection = pin!(self.http.serve_connection(&mut stream, service));
         let served = tokio::select! {
             biased;
             served = connection.as_mut() => served,
-            () = self.stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+            () = self.stop.begins() => match timeout(self.drain_grace, connection.as_mut()).await {
+                Ok(served) => served,
+                Err(_) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            },
         };
         if let Err(error) = served {
             tracing::debug!(%error, "a connection broke off");
         }
-        if !self.stop.is_cancelled() {
+        if !self.stop.has_begun() {
             linger(stream.into_inner().into_inner()).await;
         }
     }

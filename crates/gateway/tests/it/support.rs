@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway::{Config, Gateway};
+use gateway::{Config, Gateway, Listeners};
 use http::Response;
 use model::{FunctionId, FunctionSpec, ImageRef, Namespace};
 use provider::{Body, Call, Invoke, InvokeError, Memory, Provider};
@@ -45,7 +45,7 @@ impl Served {
         let served = gateway.clone();
         let serving = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };
-            served.serve(api, metrics, shutdown, drain_timeout).await.expect("serve");
+            served.serve(Listeners { api, metrics }, shutdown, drain_timeout).await.expect("serve");
         });
         Self { api: addresses.0, metrics: addresses.1, gateway, stop: Some(stop), serving }
     }

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use super::pool::Pool;
 use super::response::{self, Framing, HEAD_MAX, Head};
 use super::upload::Upload;
-use super::{Config, END_OF_HEAD, ResponseBody, SendError, Upgraded, request};
+use super::{Config, END_OF_HEAD, ResponseBody, SendError, Upgraded, request, seat};
 use crate::body::Body;
 
 /// What one read may bring at first, and at most when an upstream fills every read.
@@ -34,6 +34,8 @@ pub(super) struct Connection {
     pub(super) input: BytesMut,
     pub(super) upload: Upload,
     pool: Weak<Pool>,
+    /// Where it was opened, and is kept.
+    pub(super) seat: usize,
     read_size: usize,
     /// How much of `input` is known to hold no end of a head.
     scanned: usize,
@@ -58,6 +60,7 @@ impl Connection {
             input: BytesMut::with_capacity(READ_FIRST),
             upload: Upload::default(),
             pool,
+            seat: seat::current(),
             read_size: READ_FIRST,
             scanned: 0,
             used: false,

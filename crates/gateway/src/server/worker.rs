@@ -1,0 +1,138 @@
+//! The threads that serve connections, each with a runtime of its own: nothing that a call needs crosses from one to
+//! another, and what one core has in its cache stays there.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::thread::{self, JoinHandle};
+
+use provider::http1::Seat;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::acceptor::Accepted;
+
+/// All of them. When it is dropped, they end, and cut off what they serve.
+pub(super) struct Workers {
+    workers: Vec<Worker>,
+    /// Where the search for the least busy one begins, so that equals take turns.
+    turn: usize,
+}
+
+struct Worker {
+    /// Without a bound of its own: what is in it holds a place among the connections.
+    inbox: mpsc::UnboundedSender<Moved>,
+    connections: TaskTracker,
+    thread: JoinHandle<()>,
+}
+
+/// A connection between two runtimes.
+struct Moved {
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+    place: Option<OwnedSemaphorePermit>,
+    token: TaskTrackerToken,
+}
+
+impl Workers {
+    /// Begins `count` threads; each makes itself what serves a connection.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread or no descriptors for it.
+    pub fn start<M, S, F>(count: usize, make: M) -> io::Result<Self>
+    where
+        M: Fn() -> S,
+        S: Fn(TcpStream, SocketAddr) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let workers =
+            (0..count.max(1)).map(|number| Worker::start(number, make())).collect::<io::Result<_>>()?;
+        Ok(Self { workers, turn: 0 })
+    }
+
+    /// Gives the connection to the worker that has the fewest.
+    pub fn hand_over(&mut self, accepted: Accepted) {
+        self.turn = (self.turn + 1) % self.workers.len();
+        let (before, after) = self.workers.split_at(self.turn);
+        let Some(worker) = after.iter().chain(before).min_by_key(|worker| worker.connections.len()) else {
+            return;
+        };
+        let Accepted { stream, peer, place } = accepted;
+        match stream.into_std() {
+            Ok(stream) => {
+                let moved = Moved { stream, peer, place, token: worker.connections.token() };
+                if worker.inbox.send(moved).is_err() {
+                    tracing::error!("a worker has ended, and with it a connection");
+                }
+            }
+            Err(error) => tracing::debug!(%error, "a connection is gone already"),
+        }
+    }
+
+    /// Until no connection is left.
+    pub async fn idle(&self) {
+        for worker in &self.workers {
+            worker.connections.close();
+            worker.connections.wait().await;
+        }
+    }
+
+    pub fn connections(&self) -> usize {
+        self.workers.iter().map(|worker| worker.connections.len()).sum()
+    }
+
+    /// Ends the threads, and what is left with them.
+    pub async fn end(self) {
+        let threads: Vec<_> = self.workers.into_iter().map(|worker| worker.thread).collect();
+        let ended =
+            tokio::task::spawn_blocking(|| threads.into_iter().filter_map(|t| t.join().err()).count());
+        if let Ok(panicked @ 1..) = ended.await {
+            tracing::error!(panicked, "workers ended in a panic");
+        }
+    }
+}
+
+impl Worker {
+    fn start<S, F>(number: usize, serve: S) -> io::Result<Self>
+    where
+        S: Fn(TcpStream, SocketAddr) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (inbox, arriving) = mpsc::unbounded_channel();
+        let thread = thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || run(runtime, arriving, serve))?;
+        Ok(Self { inbox, connections: TaskTracker::new(), thread })
+    }
+}
+
+/// Serves what arrives until nothing can arrive any more.
+fn run<S, F>(runtime: Runtime, mut arriving: mpsc::UnboundedReceiver<Moved>, serve: S)
+where
+    S: Fn(TcpStream, SocketAddr) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let seat = Seat::take();
+    runtime.block_on(async {
+        while let Some(Moved { stream, peer, place, token }) = arriving.recv().await {
+            match TcpStream::from_std(stream) {
+                Ok(stream) => {
+                    let served = serve(stream, peer);
+                    tokio::spawn(async move {
+                        served.await;
+                        drop((place, token));
+                    });
+                }
+                Err(error) => tracing::warn!(%error, "failed to watch a connection"),
+            }
+        }
+    });
+    // Not waiting for threads that look a name up, say.
+    runtime.shutdown_background();
+    drop(seat);
+}
