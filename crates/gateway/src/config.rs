@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use model::{Namespace, VersionInfo};
 
+use crate::{Challenges, Domains};
+
 /// Descriptors that are neither a caller's nor a replica's connection: listeners, logs, files of the provider.
 const DESCRIPTORS_KEPT: usize = 256;
 
@@ -14,11 +16,19 @@ pub struct Config {
     pub auth: Option<Credentials>,
     /// Where functions live when nobody says.
     pub namespace: Namespace,
+    /// Hosts and paths that lead to functions.
+    pub domains: Domains,
+    /// What is answered to an ACME server.
+    pub challenges: Challenges,
     /// How long the head of a request may take to come, idle time between requests included; also the body of a
     /// management request.
     pub read_timeout: Duration,
     /// How long a client may take none of what is sent to it.
     pub write_timeout: Duration,
+    /// From a connection to the end of its TLS handshake.
+    pub handshake_timeout: Duration,
+    /// TLS handshakes under way at once; more wait for a place, within the same time.
+    pub handshakes_max: usize,
     /// From a replica's being chosen to the head of its answer, and between two frames of the answer.
     pub upstream_timeout: Duration,
     /// How long a call waits for the first replica to come up.
@@ -65,8 +75,12 @@ impl Default for Config {
         Self {
             auth: None,
             namespace: Namespace::default(),
+            domains: Domains::default(),
+            challenges: Challenges::default(),
             read_timeout: minute,
             write_timeout: minute,
+            handshake_timeout: Duration::from_secs(10),
+            handshakes_max: 1024,
             upstream_timeout: minute,
             activation_timeout: minute,
             scale_from_zero: true,

@@ -25,7 +25,15 @@ pub(crate) async fn answer(
         return refused.response().map(Answer::from);
     }
     let uri = request.uri().clone();
-    let response = match route(request.method(), uri.path()) {
+    if let Some(proof) = gateway.config.challenges.find(&request) {
+        return proof.map(Answer::from);
+    }
+    let mapped = gateway.config.domains.find(&request);
+    let route = match &mapped {
+        Some(mapped) => mapped.route(uri.path()),
+        None => route(request.method(), uri.path()),
+    };
+    let response = match route {
         Route::Invoke { function, path } => {
             let called = (function, path, &gateway.config.namespace);
             return function::call(&gateway.pipeline, called, &peer, request).await;

@@ -5,7 +5,9 @@
 
 mod auth;
 mod body;
+mod challenges;
 mod config;
+mod domains;
 mod error;
 mod flight;
 mod front;
@@ -29,7 +31,9 @@ use invoke::Pipeline;
 use metrics::Metrics;
 use tasks::Tasks;
 
+pub use challenges::{Answering, Challenges};
 pub use config::{Config, Credentials};
+pub use domains::{DomainError, DomainRule, Domains};
 pub use server::Listeners;
 
 /// One platform's front door. Clones are the same one.

@@ -2,6 +2,7 @@
 
 mod activation;
 mod conformance;
+mod domains;
 mod drain;
 mod exchanges;
 mod metrics;
