@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::{Namespace, VersionInfo};
 
+use crate::metrics::Collectors;
 use crate::{Challenges, Domains};
 
 /// Descriptors that are neither a caller's nor a replica's connection: listeners, logs, files of the provider.
@@ -51,6 +52,8 @@ pub struct Config {
     /// answered with `Connection: close`.
     pub drain_grace: Duration,
     pub version: VersionInfo,
+    /// What else stands on the metrics page.
+    pub collectors: Collectors,
 }
 
 #[derive(Clone)]
@@ -96,6 +99,7 @@ impl Default for Config {
                 sha: "unknown".into(),
                 commit_message: None,
             },
+            collectors: Collectors::default(),
         }
     }
 }

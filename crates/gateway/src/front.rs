@@ -29,15 +29,18 @@ pub(crate) async fn answer(
         return proof.map(Answer::from);
     }
     let mapped = gateway.config.domains.find(&request);
-    let route = match &mapped {
+    let routed = match &mapped {
         Some(mapped) => mapped.route(uri.path()),
         None => route(request.method(), uri.path()),
     };
-    let response = match route {
-        Route::Invoke { function, path } => {
-            let called = (function, path, &gateway.config.namespace);
-            return function::call(&gateway.pipeline, called, &peer, request).await;
-        }
+    if let Route::Invoke { function, path } = routed {
+        let called = (function, path, &gateway.config.namespace);
+        return function::call(&gateway.pipeline, called, &peer, request).await;
+    }
+    let metrics = Arc::clone(&gateway.metrics);
+    let counted = metrics.request(request.method(), uri.path());
+    let response = match routed {
+        Route::Invoke { .. } => Err(ApiError::NoRoute),
         // Boxed, so that a call's future, which is moved into place for each, is not as large as these.
         Route::System(_) | Route::Health => Box::pin(manage(gateway, request)).await,
         Route::Home => Ok(redirect(StatusCode::TEMPORARY_REDIRECT, "/ui/")),
@@ -46,7 +49,11 @@ pub(crate) async fn answer(
         Route::MethodNotAllowed(allowed) => Err(ApiError::MethodNotAllowed(allowed)),
         Route::NotFound => Err(ApiError::NoRoute),
     };
-    response.unwrap_or_else(ApiError::response).map(Answer::from)
+    let response = response.unwrap_or_else(ApiError::response);
+    if let Some(counted) = counted {
+        counted.answered(response.status());
+    }
+    response.map(Answer::from)
 }
 
 /// On the gateway's own runtime: what a provider does neither holds up the calls that share a worker, nor ends with it.
@@ -105,7 +112,7 @@ fn redirect(status: StatusCode, to: &str) -> Response<Body> {
 pub(crate) async fn scrape(gateway: Arc<Inner>, request: Request<Incoming>) -> Response<Answer> {
     let response = match (request.uri().path(), request.method()) {
         ("/metrics", _) => {
-            let mut response = Response::new(Body::from(gateway.metrics.page()));
+            let mut response = Response::new(gateway.metrics.page());
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
             Ok(response)
         }

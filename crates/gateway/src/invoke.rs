@@ -7,6 +7,7 @@ mod forward;
 mod lookup;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use http::Response;
@@ -15,7 +16,7 @@ use provider::{Body, Call, Invoke, InvokeError, Provider, Route};
 use crate::Config;
 use crate::body::Answer;
 use crate::error::invoke_status;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Observation};
 use crate::tasks::Tasks;
 use activate::Activation;
 use admit::Admission;
@@ -50,7 +51,7 @@ impl Pipeline {
         let permit = self.admission.enter()?;
         let route = self.lookup.find(&call.function).await?;
         let mut observation = self.metrics.observe(&route.id);
-        match self.reach(route, call).await {
+        match self.reach(route, call, &observation).await {
             Ok((response, in_flight)) => {
                 observation.answered(response.status());
                 let idle_timeout = self.forward.timeout();
@@ -69,10 +70,15 @@ impl Pipeline {
         &self,
         mut route: Arc<Route>,
         mut call: Box<Call>,
+        observation: &Observation,
     ) -> Result<forward::Answered, InvokeError> {
         let mut tried = Tried::default();
         loop {
-            route = self.activation.awake(route).await?;
+            if route.endpoints.is_empty() {
+                let begun = Instant::now();
+                route = self.activation.awake(route).await?;
+                observation.cold(begun.elapsed());
+            }
             let Some(endpoint) = balance::pick(&route.endpoints, &tried) else {
                 return Err(tried.into_error());
             };

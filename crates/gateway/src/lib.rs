@@ -34,6 +34,7 @@ use tasks::Tasks;
 pub use challenges::{Answering, Challenges};
 pub use config::{Config, Credentials};
 pub use domains::{DomainError, DomainRule, Domains};
+pub use metrics::{Collect, Collected, Collectors};
 pub use server::Listeners;
 
 /// One platform's front door. Clones are the same one.
@@ -56,7 +57,8 @@ impl Gateway {
     ///
     /// Outside of a runtime: the provider is asked, and changed, on the one that this is called on.
     pub fn new(provider: Arc<dyn Provider>, config: Config) -> Self {
-        let metrics = Arc::new(Metrics::new(provider.routes()));
+        let metrics =
+            Arc::new(Metrics::new(provider.routes(), config.version.clone(), config.collectors.clone()));
         let tasks = Tasks::new();
         let pipeline = Pipeline::new(Arc::clone(&provider), Arc::clone(&metrics), &config, tasks.clone());
         let ending = AtomicBool::new(false);

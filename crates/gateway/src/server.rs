@@ -69,8 +69,13 @@ impl Gateway {
             let gateway = Arc::clone(&self.0);
             move |stream, peer| {
                 let gateway = Arc::clone(&gateway);
+                let open = gateway.metrics.connection();
                 let service = move |request, peer| answer(Arc::clone(&gateway), request, peer);
-                rules.clone().serve(stream, peer, service)
+                let served = rules.clone().serve(stream, peer, service);
+                async move {
+                    served.await;
+                    drop(open);
+                }
             }
         })
     }
