@@ -1,5 +1,9 @@
 //! Where wire shapes become domain types and back; everything that a client can send wrong is told here.
 
+mod log;
+mod namespace;
+mod secret;
+
 use jiff::Timestamp;
 
 use crate::wire::{

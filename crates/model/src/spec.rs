@@ -190,7 +190,7 @@ fn check_env(field: &str, key: &str, value: &str) -> Result<(), SpecError> {
     Ok(())
 }
 
-fn check_metadata(field: &str, map: &BTreeMap<String, String>) -> Result<(), SpecError> {
+pub(crate) fn check_metadata(field: &str, map: &BTreeMap<String, String>) -> Result<(), SpecError> {
     let total: usize = map.iter().map(|(k, v)| k.len() + v.len()).sum();
     if total > METADATA_TOTAL_MAX {
         return Err(error(field, format!("{total} bytes in all; at most {METADATA_TOTAL_MAX} are allowed")));

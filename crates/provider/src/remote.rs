@@ -2,6 +2,7 @@
 //! client of the command line, and our SDK.
 
 mod client;
+mod logs;
 mod routes;
 
 use std::sync::Arc;
@@ -10,13 +11,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{Method, Response};
 use model::wire::{
-    DeleteFunctionRequest, FunctionDeployment, FunctionStatusResponse, InfoResponse, ScaleServiceRequest,
+    DeleteFunctionRequest, FunctionDeployment, FunctionNamespace, FunctionStatusResponse, InfoResponse,
+    ScaleServiceRequest, Secret,
 };
-use model::{FunctionId, FunctionSpec, FunctionStatus, Namespace, PlatformInfo, ProviderInfo};
+use model::{
+    FunctionId, FunctionSpec, FunctionStatus, LogQuery, Namespace, NamespaceSpec, PlatformInfo, ProviderInfo,
+    SecretId, SecretName, SecretValue, Usage,
+};
 
 use self::client::{Answer, Client};
 use self::routes::Watch;
-use crate::{Body, Call, Invoke, InvokeError, Provider, ProviderError, Route, RouteTable};
+use crate::{Body, Call, Invoke, InvokeError, LogStream, Provider, ProviderError, Route, RouteTable};
 
 pub use self::client::{Credentials, RemoteError};
 
@@ -144,15 +149,31 @@ impl Remote {
     async fn mutate<B: serde::Serialize>(
         &self,
         (method, path, body): (Method, &str, &B),
-        id: &FunctionId,
+        (kind, name): (&'static str, &(dyn std::fmt::Display + Sync)),
     ) -> Result<Answer, ProviderError> {
-        self.client.call(method, path, Some(body)).await?.expect(
-            &[200, 201, 202],
-            "function",
-            &id.to_string(),
-        )
+        self.client.call(method, path, Some(body)).await?.expect(CHANGED, kind, &name.to_string())
+    }
+
+    /// Clients write a secret's namespace into the body; some servers read it from the query when one is removed.
+    async fn change_secret(&self, method: Method, id: &SecretId, body: Secret) -> Result<(), ProviderError> {
+        let body = Secret { namespace: self.body_namespace(&id.namespace), ..body };
+        let path = self.with_namespace("/system/secrets".to_owned(), &id.namespace);
+        self.mutate((method, &path, &body), ("secret", id)).await.map(drop)
+    }
+
+    async fn change_namespace(
+        &self,
+        (method, path): (Method, &str),
+        spec: NamespaceSpec,
+    ) -> Result<(), ProviderError> {
+        let name = spec.name.clone();
+        let path = format!("/system/namespace/{path}");
+        self.mutate((method, &path, &FunctionNamespace::from(spec)), ("namespace", &name)).await.map(drop)
     }
 }
+
+/// What servers answer to a change that is made.
+const CHANGED: &[u16] = &[200, 201, 202, 204];
 
 #[async_trait]
 impl Provider for Remote {
@@ -200,7 +221,7 @@ impl Provider for Remote {
             namespace: self.body_namespace(&id.namespace),
         };
         let path = self.with_namespace("/system/functions".to_owned(), &id.namespace);
-        self.mutate((Method::DELETE, &path, &body), id).await?;
+        self.mutate((Method::DELETE, &path, &body), ("function", id)).await?;
         self.routes.retract(id);
         Ok(())
     }
@@ -225,7 +246,7 @@ impl Provider for Remote {
             namespace: self.body_namespace(&id.namespace),
         };
         let path = self.with_namespace(format!("/system/scale-function/{}", id.name), &id.namespace);
-        self.mutate((Method::POST, &path, &body), id).await.map(drop)
+        self.mutate((Method::POST, &path, &body), ("function", id)).await.map(drop)
     }
 
     async fn namespaces(&self) -> Result<Vec<Namespace>, ProviderError> {
@@ -237,6 +258,65 @@ impl Provider for Remote {
             answer.expect(&[200], "namespaces", "")?.json::<Option<Vec<String>>>()?.unwrap_or_default();
         let names: Vec<Namespace> = names.iter().filter_map(|name| Namespace::parse(name).ok()).collect();
         Ok(if names.is_empty() { vec![self.namespace.clone()] } else { names })
+    }
+
+    async fn usage(&self, id: &FunctionId) -> Result<Usage, ProviderError> {
+        self.get_with_usage(id).await?.usage.ok_or(ProviderError::Unsupported("usage"))
+    }
+
+    async fn namespace(&self, name: &Namespace) -> Result<NamespaceSpec, ProviderError> {
+        let path = format!("/system/namespace/{name}");
+        let answer = self.client.call(Method::GET, &path, None::<&()>).await?;
+        let told = answer.expect(&[200], "namespace", name.as_str())?.json::<FunctionNamespace>()?;
+        Ok(told.told(name))
+    }
+
+    async fn create_namespace(&self, spec: NamespaceSpec) -> Result<(), ProviderError> {
+        self.change_namespace((Method::POST, ""), spec).await
+    }
+
+    async fn update_namespace(&self, spec: NamespaceSpec) -> Result<(), ProviderError> {
+        let path = spec.name.to_string();
+        self.change_namespace((Method::PUT, &path), spec).await
+    }
+
+    async fn delete_namespace(&self, name: &Namespace) -> Result<(), ProviderError> {
+        // Some servers remove only what the body says is a namespace for functions.
+        self.change_namespace((Method::DELETE, name.as_str()), NamespaceSpec::marked(name.clone())).await
+    }
+
+    async fn secrets(&self, namespace: &Namespace) -> Result<Vec<SecretName>, ProviderError> {
+        let path = self.with_namespace("/system/secrets".to_owned(), namespace);
+        let answer = self.client.call(Method::GET, &path, None::<&()>).await?;
+        let answer = answer.expect(&[200, 202], "namespace", namespace.as_str())?;
+        let listed = answer.json::<Option<Vec<Secret>>>()?.unwrap_or_default();
+        // A name that is none of ours cannot be asked for either.
+        let mut names: Vec<_> = listed.iter().filter_map(|secret| secret.parse_name().ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    async fn create_secret(&self, id: SecretId, value: SecretValue) -> Result<(), ProviderError> {
+        self.change_secret(Method::POST, &id, Secret::with_value(&id, &value)).await
+    }
+
+    async fn update_secret(&self, id: SecretId, value: SecretValue) -> Result<(), ProviderError> {
+        self.change_secret(Method::PUT, &id, Secret::with_value(&id, &value)).await
+    }
+
+    async fn delete_secret(&self, id: &SecretId) -> Result<(), ProviderError> {
+        self.change_secret(Method::DELETE, id, Secret::named(&id.name)).await
+    }
+
+    async fn logs(&self, query: LogQuery) -> Result<LogStream, ProviderError> {
+        let path = self.with_namespace(logs::path(&query), &query.function.namespace);
+        match self.client.open(&path).await? {
+            Ok(body) => Ok(logs::lines(body, query)),
+            Err(answer) => {
+                let refused = answer.expect(&[], "function", &query.function.to_string());
+                Err(refused.err().unwrap_or(ProviderError::Unsupported("logs")))
+            }
+        }
     }
 }
 

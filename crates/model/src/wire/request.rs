@@ -1,23 +1,25 @@
 //! The small bodies: delete and scale (contract 1.3.3, 1.3.5).
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+use super::decode::go_object;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteFunctionRequest {
-    #[serde(default)]
     pub function_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleServiceRequest {
-    #[serde(default)]
     pub service_name: Option<String>,
-    #[serde(default)]
     pub replicas: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
 }
+
+go_object!(DeleteFunctionRequest { function_name: "functionName", namespace: "namespace" });
+go_object!(ScaleServiceRequest { service_name: "serviceName", replicas: "replicas", namespace: "namespace" });

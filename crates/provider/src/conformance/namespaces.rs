@@ -88,9 +88,9 @@ async fn functions_of_two_namespaces_keep_apart(subject: Subject) {
         ids.filter(|id| id.name == here.name).collect()
     };
     let listed = subject.provider.list(&subject.namespace).await.expect("list");
-    assert_eq!(ids(listed), [here.clone()]);
+    assert_eq!(ids(listed), std::slice::from_ref(&here));
     let listed = subject.provider.list(&namespace).await.expect("list");
-    assert_eq!(ids(listed), [there.clone()]);
+    assert_eq!(ids(listed), std::slice::from_ref(&there));
 
     let error = subject.provider.delete_namespace(&namespace).await.expect_err("a function is in it");
     assert!(matches!(error, ProviderError::Invalid(_)), "{error:?}");
@@ -110,7 +110,7 @@ async fn secrets_of_two_namespaces_keep_apart(subject: Subject) {
     let id = SecretId::new(name.clone(), namespace.clone());
     let value = SecretValue::new("there").expect("value");
     subject.provider.create_secret(id.clone(), value).await.expect("create");
-    assert_eq!(subject.provider.secrets(&namespace).await.expect("list"), [name.clone()]);
+    assert_eq!(subject.provider.secrets(&namespace).await.expect("list"), std::slice::from_ref(&name));
     let here = subject.provider.secrets(&subject.namespace).await.expect("list");
     assert!(!here.contains(&name), "{here:?}");
     // A function reads those of its own namespace alone.

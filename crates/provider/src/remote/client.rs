@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -88,32 +89,51 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<Answer, ProviderError> {
+        let json = body.map(serde_json::to_vec).transpose();
+        let json = json.map_err(|e| ProviderError::backend("encode the request", e))?;
+        let exchange = async {
+            let response = self.send(method, path, json).await?;
+            self.whole(response).await
+        };
+        tokio::time::timeout(self.timeout, exchange).await.unwrap_or_else(|_| Err(self.late()))
+    }
+
+    /// A call whose answer is read as it comes; what is not 200 comes whole. The timeout is that of the answer's head.
+    pub async fn open(&self, path: &str) -> Result<Result<Incoming, Answer>, ProviderError> {
+        let exchange = async {
+            let response = self.send(Method::GET, path, None).await?;
+            match response.status().as_u16() {
+                200 => Ok(Ok(response.into_body())),
+                _ => self.whole(response).await.map(Err),
+            }
+        };
+        tokio::time::timeout(self.timeout, exchange).await.unwrap_or_else(|_| Err(self.late()))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        json: Option<Vec<u8>>,
+    ) -> Result<Response<Incoming>, ProviderError> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
         request = request.header(USER_AGENT, &self.user_agent).header(ACCEPT, "application/json");
-        let body = match body {
-            Some(body) => {
-                request = request.header(CONTENT_TYPE, "application/json");
-                let json =
-                    serde_json::to_vec(body).map_err(|e| ProviderError::backend("encode the request", e))?;
-                Body::Full(json.into())
-            }
-            None => Body::Empty,
-        };
+        if json.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = json.map_or(Body::Empty, |json| Body::Full(json.into()));
         let request = request.body(body).map_err(|e| ProviderError::backend("make the request", e))?;
-        let exchange = async {
-            let response = self.http.request(request).await.map_err(|e| self.unavailable(e))?;
-            let status = response.status().as_u16();
-            let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
-            let body = body.map_err(|e| ProviderError::backend("read the answer", e))?.to_bytes();
-            Ok(Answer { status, body })
-        };
-        tokio::time::timeout(self.timeout, exchange).await.unwrap_or_else(|_| {
-            let source = format!("no answer within {:?}", self.timeout);
-            Err(ProviderError::Unavailable { what: self.base.to_string(), source: Some(source.into()) })
-        })
+        self.http.request(request).await.map_err(|e| self.unavailable(e))
+    }
+
+    async fn whole(&self, response: Response<Incoming>) -> Result<Answer, ProviderError> {
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+        let body = body.map_err(|e| ProviderError::backend("read the answer", e))?.to_bytes();
+        Ok(Answer { status, body })
     }
 
     /// A call to `/{route}/{id}` of the far side; what the function needs travels as it came.
@@ -132,6 +152,11 @@ impl Client {
             }
             Err(error) => Err(InvokeError::Upstream(error.into())),
         }
+    }
+
+    fn late(&self) -> ProviderError {
+        let source = format!("no answer within {:?}", self.timeout);
+        ProviderError::Unavailable { what: self.base.to_string(), source: Some(source.into()) }
     }
 
     fn unavailable(&self, error: legacy::Error) -> ProviderError {
