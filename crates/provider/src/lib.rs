@@ -11,6 +11,7 @@ mod echo;
 mod endpoint;
 mod error;
 pub mod http1;
+pub mod http2;
 mod memory;
 #[cfg(feature = "remote")]
 mod remote;
@@ -31,6 +32,7 @@ pub use call::{Call, CallId};
 pub use echo::{Echo, echo};
 pub use endpoint::{Endpoint, HttpReplica, InFlight};
 pub use error::{InvokeError, ProviderError};
+pub use http2::Http2Replica;
 pub use memory::Memory;
 #[cfg(feature = "remote")]
 pub use remote::{Credentials, DeployAnswer, Remote, RemoteConfig, RemoteError};

@@ -1,0 +1,112 @@
+//! The sending half of a call: its body, frame by frame, as the endpoint makes room for it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+use http_body::{Body as _, Frame};
+
+use crate::body::{Body, BoxError};
+
+pub(super) struct Upload {
+    /// None when everything is sent, or nobody wants it any more.
+    stream: Option<SendStream<Bytes>>,
+    body: Body,
+    /// Taken out of the body, and not yet sent.
+    staged: Bytes,
+    taken: Taken,
+}
+
+/// What has been taken out of the body, as far as it can be put back.
+enum Taken {
+    Nothing,
+    First(Bytes),
+    More,
+}
+
+impl Upload {
+    /// `stream` is none when the body ended with the head.
+    pub fn new(stream: Option<SendStream<Bytes>>, body: Body) -> Self {
+        Self { stream, body, staged: Bytes::new(), taken: Taken::Nothing }
+    }
+
+    /// Sends what can be sent now; ready when there is nothing left to do. Only a failure of the body is an error here:
+    /// when the stream fails, the answer tells why.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        loop {
+            let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
+            if !self.staged.is_empty() {
+                while stream.capacity() == 0 {
+                    let Some(Ok(_)) = ready!(stream.poll_capacity(cx)) else {
+                        self.end();
+                        return Poll::Ready(Ok(()));
+                    };
+                }
+                let data = std::mem::take(&mut self.staged);
+                let last = self.body.is_end_stream();
+                if stream.send_data(data, last).is_err() || last {
+                    self.end();
+                }
+                continue;
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => self.stage(frame),
+                Some(Err(error)) => {
+                    stream.send_reset(Reason::CANCEL);
+                    self.end();
+                    return Poll::Ready(Err(error));
+                }
+                None => {
+                    // What fails here failed on the stream.
+                    let _ = stream.send_data(Bytes::new(), true);
+                    self.end();
+                }
+            }
+        }
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.stream.is_none()
+    }
+
+    /// The body as it was given, if it can be put together again.
+    pub fn reclaim(self) -> Option<Body> {
+        match self.taken {
+            Taken::Nothing => Some(self.body),
+            Taken::First(first) => Some(Body::with_first(first, self.body)),
+            Taken::More => None,
+        }
+    }
+
+    fn stage(&mut self, frame: Frame<Bytes>) {
+        let Some(stream) = &mut self.stream else { return };
+        match frame.into_data() {
+            Ok(data) if data.is_empty() => {}
+            Ok(data) => {
+                self.taken = match self.taken {
+                    Taken::Nothing => Taken::First(data.clone()),
+                    _ => Taken::More,
+                };
+                // One byte, to be woken: asking for all of it would take the window from calls that are ready to send.
+                stream.reserve_capacity(1);
+                self.staged = data;
+            }
+            Err(frame) => {
+                self.taken = Taken::More;
+                if let Ok(trailers) = frame.into_trailers() {
+                    let _ = stream.send_trailers(trailers);
+                    self.end();
+                }
+            }
+        }
+    }
+
+    /// The body, which is a hold on its sender, goes too, unless it may be wanted back.
+    fn end(&mut self) {
+        self.stream = None;
+        if matches!(self.taken, Taken::More) || self.body.is_end_stream() {
+            self.body = Body::Empty;
+        }
+    }
+}
