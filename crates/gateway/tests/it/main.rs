@@ -7,6 +7,7 @@ mod drain;
 mod exchanges;
 mod metrics;
 mod refusals;
+mod slow_clients;
 mod streaming;
 mod support;
 mod upstream;

@@ -7,6 +7,8 @@ mod crash;
 mod demo;
 mod isolation;
 mod leaks;
+mod load;
 mod platform;
 mod registry;
 mod settings;
+mod zero_loss;

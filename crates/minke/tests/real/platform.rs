@@ -26,13 +26,17 @@ impl Platform {
         Self::start_with(data_dir, &[])
     }
 
-    /// Waits for the line that scripts wait for.
     pub fn start_with(data_dir: &Path, more: &[&str]) -> Self {
+        Self::start_as(data_dir, more, &[])
+    }
+
+    /// Waits for the line that scripts wait for.
+    pub fn start_as(data_dir: &Path, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command =
             minke(data_dir, &["up", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
         let log =
             std::fs::File::options().create(true).append(true).open(data_dir.with_extension("log")).unwrap();
-        command.args(more).stdout(Stdio::piped()).stderr(log);
+        command.args(more).envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (mut address, mut metrics) = (None, None);
@@ -72,9 +76,23 @@ impl Platform {
         Remote::new(config).unwrap()
     }
 
+    /// Of a platform that was started with `--no-auth`.
+    pub fn client_without_auth(&self) -> Remote {
+        Remote::new(RemoteConfig::new(self.url())).unwrap()
+    }
+
     /// Ctrl-C, and what it came to.
-    pub fn stop(mut self) -> std::process::ExitStatus {
-        rustix::process::kill_process(self.rustix_pid(), rustix::process::Signal::INT).unwrap();
+    pub fn stop(self) -> std::process::ExitStatus {
+        self.end(rustix::process::Signal::INT)
+    }
+
+    /// As a service manager stops it.
+    pub fn terminate(self) -> std::process::ExitStatus {
+        self.end(rustix::process::Signal::TERM)
+    }
+
+    fn end(mut self, signal: rustix::process::Signal) -> std::process::ExitStatus {
+        rustix::process::kill_process(self.rustix_pid(), signal).unwrap();
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
