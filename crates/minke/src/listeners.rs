@@ -24,6 +24,9 @@ pub struct Inherited {
     names: Vec<String>,
 }
 
+/// Connections that may wait to be accepted; the system cuts it to its own bound (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
+
 /// What sockets are called (`FileDescriptorName=` of a socket unit).
 pub const API: &str = "api";
 pub const METRICS: &str = "metrics";
@@ -64,7 +67,11 @@ impl Inherited {
         })?;
         let listener = match taken.flatten() {
             Some(listener) => Ok(listener),
-            None => TcpListener::bind(address),
+            None => TcpListener::bind(address).and_then(|listener| {
+                // The library's backlog is 128, and who does not fit in is made to wait for a second.
+                rustix::net::listen(&listener, BACKLOG)?;
+                Ok(listener)
+            }),
         };
         listener
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
