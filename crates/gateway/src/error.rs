@@ -15,8 +15,9 @@
 //! Apart from 404 and 400 they carry `X-OpenFaaS-Internal: proxy`: the platform spoke, not the function, so that a
 //! queue may try again. After its head an answer can only be cut off.
 //!
-//! For the management API: not found 404 (empty when a status was asked for), already exists 409, invalid 400, too large
-//! 413, slow 408, unsupported 501, the provider unreachable or refusing the gateway 502, everything else 500.
+//! For the management API: not found 404 (empty when a status was asked for), already exists 409, invalid 400 (422 where
+//! the contract says so: the name of a secret, `tail` and `since` of a log), too large 413, slow 408, unsupported 501, the
+//! provider unreachable or refusing the gateway 502, everything else 500.
 
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -39,6 +40,9 @@ pub(crate) enum ApiError {
     Unauthorized,
     #[error("{0}")]
     Invalid(String),
+    /// Well-formed, and yet not what it must be.
+    #[error("{0}")]
+    Unprocessable(String),
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
     #[error("the body did not come in time")]
@@ -59,6 +63,7 @@ impl ApiError {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Aborted => StatusCode::INTERNAL_SERVER_ERROR,

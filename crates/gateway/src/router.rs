@@ -30,8 +30,20 @@ pub(crate) enum System<'a> {
     Delete,
     Get(&'a str),
     Scale(&'a str),
+    ListSecrets,
+    CreateSecret,
+    UpdateSecret,
+    DeleteSecret,
+    Logs,
     Info,
     Namespaces,
+    /// The name may be empty, here and in the three that follow: who creates one names it in the body.
+    CreateNamespace(&'a str),
+    Namespace(&'a str),
+    UpdateNamespace(&'a str),
+    DeleteNamespace(&'a str),
+    Alert,
+    Telemetry,
 }
 
 pub(crate) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
@@ -52,15 +64,39 @@ pub(crate) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
             Method::DELETE => Route::System(System::Delete),
             _ => Route::MethodNotAllowed("GET, POST, PUT, DELETE"),
         },
+        "/system/secrets" => match *method {
+            Method::GET => Route::System(System::ListSecrets),
+            Method::POST => Route::System(System::CreateSecret),
+            Method::PUT => Route::System(System::UpdateSecret),
+            Method::DELETE => Route::System(System::DeleteSecret),
+            _ => Route::MethodNotAllowed("GET, POST, PUT, DELETE"),
+        },
+        "/system/logs" => get(method, Route::System(System::Logs)),
         "/system/info" => get(method, Route::System(System::Info)),
         "/system/namespaces" => get(method, Route::System(System::Namespaces)),
+        "/system/alert" if method == Method::POST => Route::System(System::Alert),
+        "/system/alert" => Route::MethodNotAllowed("POST"),
+        "/system/telemetry" => get(method, Route::System(System::Telemetry)),
         _ if path.starts_with("/ui/") => get(method, Route::Ui),
         _ => match (named("/system/function/"), named("/system/scale-function/")) {
             (Some(name), _) => get(method, Route::System(System::Get(name))),
             (_, Some(name)) if method == Method::POST => Route::System(System::Scale(name)),
             (_, Some(_)) => Route::MethodNotAllowed("POST"),
-            (None, None) => Route::NotFound,
+            (None, None) => match path.strip_prefix("/system/namespace/") {
+                Some(name) if name.is_empty() || is_name(name) => namespace(method, name),
+                _ => Route::NotFound,
+            },
         },
+    }
+}
+
+fn namespace<'a>(method: &Method, name: &'a str) -> Route<'a> {
+    match *method {
+        Method::GET => Route::System(System::Namespace(name)),
+        Method::POST => Route::System(System::CreateNamespace(name)),
+        Method::PUT => Route::System(System::UpdateNamespace(name)),
+        Method::DELETE => Route::System(System::DeleteNamespace(name)),
+        _ => Route::MethodNotAllowed("GET, POST, PUT, DELETE"),
     }
 }
 
@@ -127,6 +163,23 @@ mod tests {
         check("POST", "/system/function/env", Route::MethodNotAllowed("GET"));
         check("POST", "/system/scale-function/env", Route::System(System::Scale("env")));
         check("GET", "/system/scale-function/env", Route::MethodNotAllowed("POST"));
+        let all = || Route::MethodNotAllowed("GET, POST, PUT, DELETE");
+        check("PUT", "/system/secrets", Route::System(System::UpdateSecret));
+        check("PATCH", "/system/secrets", all());
+        check("GET", "/system/logs", Route::System(System::Logs));
+        check("HEAD", "/system/logs", Route::MethodNotAllowed("GET"));
+        check("POST", "/system/namespace/", Route::System(System::CreateNamespace("")));
+        check("GET", "/system/namespace/dev", Route::System(System::Namespace("dev")));
+        check("DELETE", "/system/namespace/dev", Route::System(System::DeleteNamespace("dev")));
+        check("PATCH", "/system/namespace/dev", all());
+        check("POST", "/system/alert", Route::System(System::Alert));
+        check("GET", "/system/alert", Route::MethodNotAllowed("POST"));
+        check("GET", "/system/telemetry", Route::System(System::Telemetry));
+        for path in
+            ["/system/namespace", "/system/namespace/a/b", "/system/secrets/", "/system/namespace/a%62"]
+        {
+            check("POST", path, Route::NotFound);
+        }
         check("GET", "/ui/index.html", Route::Ui);
         for path in
             ["/system/functions/", "/system/function/", "/system/function/a/b", "/ui", "/metrics", "*", ""]

@@ -58,6 +58,7 @@ impl Gateway {
             self.0.ending.store(true, Ordering::Relaxed);
             sleep(self.0.config.drain_delay).await;
             stop.begin();
+            self.0.tasks.end();
         };
         tokio::join!(calls, self.scrapes(listeners.metrics, &drained), end);
         Ok(())

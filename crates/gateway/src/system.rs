@@ -1,12 +1,17 @@
 //! The management API: what its calls have in common.
 
+mod alert;
 mod functions;
 mod info;
+mod logs;
 mod namespaces;
 mod scale;
+mod secrets;
+mod telemetry;
 
 use std::fmt::Display;
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -37,8 +42,19 @@ pub(crate) async fn answer(gateway: &Inner, call: System<'_>, request: Request<I
         System::Delete => functions::delete(asked).await,
         System::Get(name) => functions::get(asked, name).await,
         System::Scale(name) => scale::scale(asked, name).await,
+        System::ListSecrets => secrets::list(asked).await,
+        System::CreateSecret => secrets::create(asked).await,
+        System::UpdateSecret => secrets::update(asked).await,
+        System::DeleteSecret => secrets::delete(asked).await,
+        System::Logs => logs::logs(asked).await,
         System::Info => info::info(gateway).await,
         System::Namespaces => namespaces::list(gateway).await,
+        System::CreateNamespace(name) => namespaces::create(asked, name).await,
+        System::Namespace(name) => namespaces::get(asked, name).await,
+        System::UpdateNamespace(name) => namespaces::update(asked, name).await,
+        System::DeleteNamespace(name) => namespaces::delete(asked, name).await,
+        System::Alert => alert::alert(asked).await,
+        System::Telemetry => telemetry::telemetry(gateway),
     }
 }
 
@@ -58,9 +74,27 @@ struct Query {
 }
 
 impl Asked<'_> {
-    /// The body, bounded in size and time.
+    /// The body.
     async fn json<T: DeserializeOwned>(&mut self) -> Result<T, ApiError> {
-        let max = self.gateway.config.json_max;
+        self.json_within(self.gateway.config.json_max).await
+    }
+
+    /// The same, where a call takes more, or less, than others.
+    async fn json_within<T: DeserializeOwned>(&mut self, max: usize) -> Result<T, ApiError> {
+        decode(&self.read(max).await?)
+    }
+
+    /// The same, where it may be left out.
+    async fn json_if_any<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ApiError> {
+        let bytes = self.read(self.gateway.config.json_max).await?;
+        match bytes.trim_ascii() {
+            b"" | b"null" => Ok(None),
+            bytes => decode(bytes).map(Some),
+        }
+    }
+
+    /// The body's bytes, bounded in number and time.
+    async fn read(&mut self, max: usize) -> Result<Bytes, ApiError> {
         let announced =
             self.parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: u64| length > max as u64) {
@@ -72,7 +106,7 @@ impl Asked<'_> {
             Some(_) => ApiError::TooLarge(max),
             None => ApiError::Invalid(format!("failed to read the body: {error}")),
         })?;
-        decode(&bytes.to_bytes())
+        Ok(bytes.to_bytes())
     }
 
     /// The namespace of a request, which clients write into its body, its query, or nowhere.
@@ -89,13 +123,13 @@ impl Asked<'_> {
     }
 
     /// Carries a change out to its end, whether or not the client waits for it.
-    async fn carry_out<F>(&self, change: F) -> Reply
+    async fn carry_out<F>(&self, done: StatusCode, change: F) -> Reply
     where
         F: Future<Output = Result<(), ProviderError>> + Send + 'static,
     {
         self.gateway.tasks.spawn(change).await.map_err(|_| ApiError::Aborted)??;
         let mut response = Response::new(Body::Empty);
-        *response.status_mut() = StatusCode::ACCEPTED;
+        *response.status_mut() = done;
         Ok(response)
     }
 }
@@ -114,12 +148,17 @@ impl Query {
                         ));
                     }
                 }
-                "usage" => query.usage = matches!(&*value, "1" | "t" | "T" | "true" | "TRUE" | "True"),
+                "usage" => query.usage = is_true(&value),
                 _ => {}
             }
         }
         Ok(query)
     }
+}
+
+/// As Go reads a boolean; what is none is false.
+fn is_true(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 
 fn parse_namespace(text: &str) -> Result<Namespace, ApiError> {

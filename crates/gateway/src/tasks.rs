@@ -4,6 +4,7 @@ use std::future::Future;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// The runtime that the gateway was made on: connections live on threads of their own, which end with the server, and
@@ -12,6 +13,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 pub(crate) struct Tasks {
     runtime: Handle,
     tracker: TaskTracker,
+    ending: CancellationToken,
 }
 
 impl Tasks {
@@ -19,7 +21,7 @@ impl Tasks {
     ///
     /// Outside of a runtime.
     pub fn new() -> Self {
-        Self { runtime: Handle::current(), tracker: TaskTracker::new() }
+        Self { runtime: Handle::current(), tracker: TaskTracker::new(), ending: CancellationToken::new() }
     }
 
     /// Runs to its end although whoever asked for it may leave.
@@ -36,6 +38,16 @@ impl Tasks {
         F: Future<Output: Send> + Send + 'static,
     {
         AbortOnDropHandle::new(self.runtime.spawn(task))
+    }
+
+    /// Tells what would go on for ever that the server ends.
+    pub fn end(&self) {
+        self.ending.cancel();
+    }
+
+    /// Until it is told.
+    pub fn ending(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.ending.clone().cancelled_owned()
     }
 
     /// Until all that was spawned has ended.

@@ -1,5 +1,7 @@
 //! What the labels of a function say about its replica count (contract: scaling labels).
 
+pub mod alert;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 

@@ -1,13 +1,19 @@
 //! `/system/functions` and `/system/function/{name}`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::StatusCode;
 use model::wire::{DeleteFunctionRequest, FunctionDeployment, FunctionStatusResponse};
-use model::{FunctionSpec, FunctionStatus};
+use model::{FunctionId, FunctionSpec, FunctionStatus, Usage};
 use provider::ProviderError;
+use tokio::time::timeout;
 
 use super::{Asked, Reply, function_id, json};
 use crate::error::ApiError;
+
+/// Longest that a status waits for the usage in it.
+const USAGE_MAX: Duration = Duration::from_secs(5);
 
 pub(super) async fn list(asked: Asked<'_>) -> Reply {
     let namespace = asked.namespace(None)?;
@@ -28,13 +34,13 @@ pub(super) async fn deploy(mut asked: Asked<'_>) -> Reply {
         pipeline.expect(&id);
         Ok(())
     };
-    asked.carry_out(deploy).await
+    asked.carry_out(StatusCode::ACCEPTED, deploy).await
 }
 
 pub(super) async fn update(mut asked: Asked<'_>) -> Reply {
     let spec = spec(&mut asked).await?;
     let provider = Arc::clone(&asked.gateway.provider);
-    asked.carry_out(async move { provider.update(spec).await }).await
+    asked.carry_out(StatusCode::ACCEPTED, async move { provider.update(spec).await }).await
 }
 
 pub(super) async fn delete(mut asked: Asked<'_>) -> Reply {
@@ -42,7 +48,7 @@ pub(super) async fn delete(mut asked: Asked<'_>) -> Reply {
     let namespace = asked.namespace(body.namespace.as_deref())?;
     let id = function_id("functionName", &body.function_name.unwrap_or_default(), namespace)?;
     let provider = Arc::clone(&asked.gateway.provider);
-    asked.carry_out(async move { provider.delete(&id).await }).await
+    asked.carry_out(StatusCode::ACCEPTED, async move { provider.delete(&id).await }).await
 }
 
 pub(super) async fn get(asked: Asked<'_>, name: &str) -> Reply {
@@ -53,10 +59,19 @@ pub(super) async fn get(asked: Asked<'_>, name: &str) -> Reply {
         Err(ProviderError::NotFound { .. }) => return Err(ApiError::NoStatus),
         status => status?,
     };
-    if !asked.query.usage {
-        status.usage = None;
-    }
+    // Asked for alone: it may take a provider long, and a status is worth having without it.
+    status.usage = match asked.query.usage {
+        true => usage(&asked, &id).await,
+        false => None,
+    };
     json(&FunctionStatusResponse::from(FunctionStatus { invocations: 0, ..status }))
+}
+
+async fn usage(asked: &Asked<'_>, id: &FunctionId) -> Option<Usage> {
+    let usage = timeout(USAGE_MAX, asked.gateway.provider.usage(id)).await.ok()?;
+    usage
+        .inspect_err(|error| tracing::debug!(function = %id, error = error.chain(), "usage is not known"))
+        .ok()
 }
 
 async fn spec(asked: &mut Asked<'_>) -> Result<FunctionSpec, ApiError> {

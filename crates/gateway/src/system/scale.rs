@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use model::scale::REPLICAS_MAX;
 use model::wire::ScaleServiceRequest;
 
@@ -24,5 +25,5 @@ pub(super) async fn scale(mut asked: Asked<'_>, name: &str) -> Reply {
         ApiError::Invalid(format!("replicas: {replicas} are more than the {REPLICAS_MAX} that are allowed"))
     })?;
     let provider = Arc::clone(&asked.gateway.provider);
-    asked.carry_out(async move { provider.scale(&id, replicas).await }).await
+    asked.carry_out(StatusCode::ACCEPTED, async move { provider.scale(&id, replicas).await }).await
 }
