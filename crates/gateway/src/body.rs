@@ -57,6 +57,11 @@ impl Answer {
 }
 
 impl Answer {
+    /// How long a function may be silent within its answer.
+    pub fn idle_timeout(&self) -> Duration {
+        self.streaming.as_ref().map_or(Duration::ZERO, |streaming| streaming.idle_timeout)
+    }
+
     /// Ends the call at once; its reader is told on the next poll.
     fn break_off<T>(&mut self, broken: BrokenOff, cx: &mut Context<'_>) -> Poll<T> {
         self.body = Body::Empty;

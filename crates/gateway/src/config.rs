@@ -22,7 +22,7 @@ pub struct Config {
     /// What is answered to an ACME server.
     pub challenges: Challenges,
     /// How long the head of a request may take to come, idle time between requests included; also the body of a
-    /// management request.
+    /// management request, and each silence of a call's body.
     pub read_timeout: Duration,
     /// How long a client may take none of what is sent to it.
     pub write_timeout: Duration,
@@ -44,6 +44,8 @@ pub struct Config {
     pub head_max: usize,
     /// Largest body of a management request, bytes.
     pub json_max: usize,
+    /// Largest body of a call, bytes; a function's annotation beats it. None is held whole, so it need not be bounded.
+    pub body_max: Option<u64>,
     /// Threads that serve connections; zero is one.
     pub workers: usize,
     /// Between saying that it is not ready and accepting no more: as long as a load balancer takes to hear of it.
@@ -91,6 +93,7 @@ impl Default for Config {
             connections_max: 15_000,
             head_max: 256 * 1024,
             json_max: 1024 * 1024,
+            body_max: None,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             drain_delay: Duration::ZERO,
             drain_grace: Duration::from_secs(1),

@@ -5,10 +5,13 @@
 //! | what happened | status | body |
 //! |---|---|---|
 //! | no such function | 404 | text with `name.namespace` |
-//! | too many calls at once | 429, `Retry-After: 1` | text |
+//! | too many calls at once, of all functions or (by its annotations) of this one | 429, `Retry-After: 1` | text |
+//! | more calls than the rate that the function's annotations allow | 429, `Retry-After`: seconds until one may come | text |
+//! | a body larger than the function, or the gateway, takes | 413, `Connection: close` | text |
+//! | nothing of the caller's body came for `read_timeout` | 408, `Connection: close` | text |
 //! | no replica, and none came up in time (or none may be woken) | 503 | `No endpoints available for: NAME.` |
 //! | no replica could be connected to, or its answer broke off before its head or is not HTTP | 502 | `Can't reach service for: NAME.` |
-//! | no head of an answer within `upstream_timeout` | 504 | text |
+//! | no head of an answer within `upstream_timeout`, or the function's own timeout | 504 | text |
 //! | the caller's body broke off | 400 | text |
 //! | the provider failed | as below | text |
 //!
@@ -22,10 +25,12 @@
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use model::Namespace;
-use provider::{Body, InvokeError, ProviderError};
+use provider::{Body, BodyRefused, InvokeError, ProviderError};
 
 const INTERNAL: HeaderName = HeaderName::from_static("x-openfaas-internal");
 const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+/// What a function may be called with, as far as methods have names that all know.
+const FUNCTION_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
 /// Most of an error's text that is sent.
 const TEXT_MAX: usize = 4096;
 
@@ -34,6 +39,8 @@ const TEXT_MAX: usize = 4096;
 pub(crate) enum ApiError {
     #[error("404 page not found")]
     NoRoute,
+    #[error("CONNECT is not served: this is no forward proxy; use an Upgrade request")]
+    NoProxy,
     #[error("")]
     MethodNotAllowed(&'static str),
     #[error("invalid credentials")]
@@ -60,7 +67,7 @@ impl ApiError {
     pub fn response(self) -> Response<Body> {
         let status = match &self {
             Self::NoRoute | Self::NoStatus => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed(_) | Self::NoProxy => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -79,6 +86,7 @@ impl ApiError {
         let mut response = text_response(status, text);
         let headers = response.headers_mut();
         match self {
+            Self::NoProxy => drop(headers.insert(ALLOW, HeaderValue::from_static(FUNCTION_METHODS))),
             Self::MethodNotAllowed(allowed) => drop(headers.insert(ALLOW, HeaderValue::from_static(allowed))),
             Self::Unauthorized => {
                 let challenge = HeaderValue::from_static("Basic realm=\"Restricted\"");
@@ -96,11 +104,17 @@ impl ApiError {
 pub(crate) fn invoke_status(error: &InvokeError) -> StatusCode {
     match error {
         InvokeError::NotFound(_) => StatusCode::NOT_FOUND,
-        InvokeError::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+        InvokeError::Overloaded | InvokeError::Busy(_) | InvokeError::TooOften { .. } => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
         InvokeError::NoEndpoints(_) => StatusCode::SERVICE_UNAVAILABLE,
         InvokeError::Connect { .. } | InvokeError::Upstream(_) => StatusCode::BAD_GATEWAY,
         InvokeError::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
-        InvokeError::Request(_) => StatusCode::BAD_REQUEST,
+        InvokeError::Request(source) => match source.downcast_ref() {
+            Some(BodyRefused::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Some(BodyRefused::Stalled(_)) => StatusCode::REQUEST_TIMEOUT,
+            None => StatusCode::BAD_REQUEST,
+        },
         InvokeError::Provider(error) => provider_status(error),
     }
 }
@@ -114,8 +128,11 @@ pub(crate) fn invoke_response(function: &dyn std::fmt::Display, error: &InvokeEr
             format!("Can't reach service for: {function}.")
         }
         InvokeError::Provider(error) => error.chain(),
+        InvokeError::Request(source) if source.is::<BodyRefused>() => source.to_string(),
         InvokeError::NotFound(_)
         | InvokeError::Overloaded
+        | InvokeError::Busy(_)
+        | InvokeError::TooOften { .. }
         | InvokeError::Timeout(_)
         | InvokeError::Request(_) => error.to_string(),
     };
@@ -124,10 +141,22 @@ pub(crate) fn invoke_response(function: &dyn std::fmt::Display, error: &InvokeEr
     if !matches!(status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST) {
         headers.insert(INTERNAL, HeaderValue::from_static("proxy"));
     }
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => drop(headers.insert(RETRY_AFTER, retry_after(error))),
+        // What is left of the body is not read.
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        _ => {}
     }
     response
+}
+
+/// In whole seconds, as the header wants it, and not before the time.
+fn retry_after(error: &InvokeError) -> HeaderValue {
+    let InvokeError::TooOften { retry_after, .. } = error else { return HeaderValue::from_static("1") };
+    let begun = u64::from(retry_after.subsec_nanos() > 0);
+    HeaderValue::from((retry_after.as_secs() + begun).max(1))
 }
 
 /// For a name that no function can have.

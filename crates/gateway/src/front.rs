@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::body::Answer;
 use crate::error::ApiError;
+use crate::peer::Peer;
 use crate::router::{Route, route};
 use crate::{Inner, function, metrics, system};
 
@@ -18,11 +19,14 @@ use crate::{Inner, function, metrics, system};
 pub(crate) async fn answer(
     gateway: Arc<Inner>,
     request: Request<Incoming>,
-    peer: HeaderValue,
+    peer: Arc<Peer>,
 ) -> Response<Answer> {
     if !has_one_host(&request) {
         let refused = ApiError::Invalid("a request has one host header, and no more".into());
         return refused.response().map(Answer::from);
+    }
+    if request.method() == Method::CONNECT {
+        return ApiError::NoProxy.response().map(Answer::from);
     }
     let uri = request.uri().clone();
     if let Some(proof) = gateway.config.challenges.find(&request) {
@@ -34,8 +38,7 @@ pub(crate) async fn answer(
         None => route(request.method(), uri.path()),
     };
     if let Route::Invoke { function, path } = routed {
-        let called = (function, path, &gateway.config.namespace);
-        return function::call(&gateway.pipeline, called, &peer, request).await;
+        return function::call(&gateway, (function, path), &peer, request).await;
     }
     let metrics = Arc::clone(&gateway.metrics);
     let counted = metrics.request(request.method(), uri.path());

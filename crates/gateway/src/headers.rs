@@ -1,13 +1,19 @@
 //! The headers that belong to one hop, and those that this hop adds.
 
+use std::time::{Duration, SystemTime};
+
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, Entry, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+use crate::peer::Peer;
 
 pub(crate) const CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 pub(crate) const START_TIME: HeaderName = HeaderName::from_static("x-start-time");
+pub(crate) const DURATION: HeaderName = HeaderName::from_static("x-duration-seconds");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -41,24 +47,101 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Tells the function who asked, unless something in front of this gateway has told.
-pub(crate) fn add_forwarded(parts: &mut Parts, peer: &HeaderValue) {
-    let headers = &mut parts.headers;
-    if !headers.contains_key(FORWARDED_HOST) {
-        let host = match parts.uri.authority() {
-            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-            None => headers.get(HOST).cloned(),
+/// What a request asks of its connection that this hop asks of the next one: it speaks for itself there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// The protocol to switch to.
+    pub upgrade: Option<HeaderValue>,
+    /// Trailers may come behind the answer.
+    trailers: bool,
+}
+
+impl Asked {
+    /// To be called before the headers are stripped.
+    pub fn of(parts: &Parts) -> Self {
+        let headers = &parts.headers;
+        let lists = |name: &HeaderName, token: &str| {
+            headers.get_all(name).iter().any(|value| has_token(value, token))
         };
-        if let Some(host) = host {
-            headers.insert(FORWARDED_HOST, host);
+        let trailers = headers.contains_key(TE) && lists(&TE, "trailers");
+        if parts.version != Version::HTTP_11
+            || !headers.contains_key(UPGRADE)
+            || !lists(&CONNECTION, "upgrade")
+        {
+            return Self { upgrade: None, trailers };
+        }
+        let mut protocols = headers.get_all(UPGRADE).iter();
+        let upgrade =
+            protocols.next().filter(|protocol| protocols.next().is_none() && may_switch_to(protocol));
+        Self { upgrade: upgrade.cloned(), trailers }
+    }
+
+    /// To be called when they are stripped.
+    pub fn ask_on(&self, parts: &mut Parts) {
+        let headers = &mut parts.headers;
+        if self.trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        let connection = match (&self.upgrade, self.trailers && parts.version < Version::HTTP_2) {
+            (None, false) => return,
+            (None, true) => "te",
+            (Some(_), false) => "upgrade",
+            (Some(_), true) => "upgrade, te",
+        };
+        headers.insert(CONNECTION, HeaderValue::from_static(connection));
+        if let Some(protocol) = &self.upgrade {
+            headers.insert(UPGRADE, protocol.clone());
         }
     }
-    if !headers.contains_key(FORWARDED_FOR) {
-        headers.insert(FORWARDED_FOR, peer.clone());
+}
+
+/// HTTP/2 is for each hop to agree upon, and a server may switch to any of a list.
+fn may_switch_to(protocol: &HeaderValue) -> bool {
+    let protocol = protocol.as_bytes().trim_ascii();
+    !protocol.is_empty() && !protocol.contains(&b',') && !protocol.eq_ignore_ascii_case(b"h2c")
+}
+
+/// Tells the function who asked, after what those in front of this gateway have told.
+pub(crate) fn add_forwarded(parts: &mut Parts, peer: &Peer) {
+    let headers = &mut parts.headers;
+    let host = match parts.uri.authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => headers.get(HOST).cloned(),
+    };
+    let forwarded = peer.forwarded(host.as_ref().map_or(b"", |host| host.as_bytes()));
+    if let Some(host) = host {
+        append(headers, FORWARDED_HOST, host);
     }
-    if !headers.contains_key(FORWARDED_PROTO) {
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    append(headers, FORWARDED_FOR, peer.forwarded_for().clone());
+    append(headers, FORWARDED_PROTO, HeaderValue::from_static(peer.scheme.as_str()));
+    append(headers, FORWARDED, forwarded);
+}
+
+/// Adds to a list, which stays one line: many read the first line alone.
+fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    match headers.entry(name) {
+        Entry::Vacant(vacant) => drop(vacant.insert(value)),
+        Entry::Occupied(mut told) => {
+            let mut list: Vec<&[u8]> = told.iter().map(|line| line.as_bytes().trim_ascii()).collect();
+            list.retain(|line| !line.is_empty());
+            list.push(value.as_bytes());
+            let joined = HeaderValue::from_bytes(&list.join(&b", "[..]));
+            // Values of headers, joined by what may be in one.
+            told.insert(joined.unwrap_or(value));
+        }
     }
+}
+
+/// UTC, nanoseconds since 1970.
+pub(crate) fn start_time(now: SystemTime) -> HeaderValue {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    HeaderValue::from(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Seconds with six decimals, as the watchdog tells them.
+pub(crate) fn duration(took: Duration) -> HeaderValue {
+    let text = format!("{:.6}", took.as_secs_f64());
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or(HeaderValue::from_static("0.000000"))
 }
 
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = HeaderName> {
@@ -67,4 +150,13 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = HeaderName> {
     tokens
         .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
         .filter(|name| name != HOST && name != CONTENT_LENGTH)
+}
+
+/// Whether a comma-separated list holds `token`, in any case; parameters behind a semicolon aside.
+fn has_token(value: &HeaderValue, token: &str) -> bool {
+    let mut found = value.as_bytes().split(|byte| *byte == b',');
+    found.any(|item| {
+        let name = item.split(|byte| *byte == b';').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(token.as_bytes())
+    })
 }

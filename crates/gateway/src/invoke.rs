@@ -37,7 +37,7 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     pub fn new(provider: Arc<dyn Provider>, metrics: Arc<Metrics>, config: &Config, tasks: Tasks) -> Self {
         Self {
-            admission: Admission::new(config.calls_max),
+            admission: Admission::new(config.calls_max, config.body_max),
             lookup: Lookup::new(Arc::clone(&provider), tasks.clone()),
             activation: Activation::new(provider, config, tasks),
             forward: Forward::new(config),
@@ -47,14 +47,18 @@ impl Pipeline {
 
     /// Answers a call; what it holds (its permit, its place at the replica) rides in the answer's body. The call is
     /// boxed because each stage's future would hold a copy of it.
-    pub async fn answer(&self, call: Box<Call>) -> Result<Response<Answer>, InvokeError> {
-        let permit = self.admission.enter()?;
+    pub async fn answer(&self, mut call: Box<Call>) -> Result<Response<Answer>, InvokeError> {
+        let mut permit = self.admission.enter()?;
         let route = self.lookup.find(&call.function).await?;
         let mut observation = self.metrics.observe(&route.id);
-        match self.reach(route, call, &observation).await {
+        let idle_timeout = self.forward.timeout(&route);
+        let reached = match permit.admit(&route, &mut call) {
+            Ok(()) => self.reach(route, call, &observation).await,
+            Err(refused) => Err(refused),
+        };
+        match reached {
             Ok((response, in_flight)) => {
                 observation.answered(response.status());
-                let idle_timeout = self.forward.timeout();
                 let held = (permit, in_flight, observation);
                 Ok(response.map(|body| Answer::streaming(body, idle_timeout, held)))
             }
@@ -82,7 +86,7 @@ impl Pipeline {
             let Some(endpoint) = balance::pick(&route.endpoints, &tried) else {
                 return Err(tried.into_error());
             };
-            match self.forward.send(endpoint, call).await {
+            match self.forward.send(&route, endpoint, call).await {
                 Err(InvokeError::Connect { function, call: Some(unsent), source }) if tried.may_go_on() => {
                     tracing::debug!(function = %function, replica = endpoint.replica(), error = %source, "a replica is not reached");
                     tried.add(endpoint, InvokeError::Connect { function, call: None, source });

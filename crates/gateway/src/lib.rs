@@ -15,11 +15,13 @@ mod function;
 mod headers;
 mod invoke;
 mod metrics;
+mod peer;
 mod router;
 mod server;
 mod stall;
 mod system;
 mod tasks;
+mod tunnel;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

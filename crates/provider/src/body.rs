@@ -2,17 +2,21 @@
 //!
 //! A body streams. Nothing here holds one whole, apart from `Full`, which its maker already held.
 
+mod received;
+
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use crate::http1::ResponseBody;
+
+pub use received::{BodyRefused, Received};
 
 /// Any failure of a body; its source chain tells whose.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -25,8 +29,10 @@ pub enum Body {
     Empty,
     /// Bytes already in memory, given as one frame.
     Full(Bytes),
-    /// What hyper's server receives from a client.
+    /// What hyper receives.
     Incoming(Incoming),
+    /// What hyper's server receives from a client, within bounds.
+    Received(Received),
     /// What an upstream answers, read from its connection frame by frame.
     Upstream(ResponseBody),
     /// Anything else.
@@ -41,6 +47,26 @@ impl Body {
         B::Error: Into<BoxError>,
     {
         Self::Boxed(body.map_err(Into::into).boxed_unsync())
+    }
+
+    /// Lets it bring at most `max` bytes: more than that fails where it comes, with [`BodyRefused`]. Fails at once when
+    /// it says that it is longer.
+    pub fn limit(&mut self, max: u64) -> Result<(), BodyRefused> {
+        if http_body::Body::size_hint(self).lower() > max {
+            return Err(BodyRefused::TooLarge(max));
+        }
+        match self {
+            Self::Empty | Self::Full(_) => {}
+            Self::Received(received) => received.limit(max),
+            Self::Incoming(_) | Self::Upstream(_) | Self::Boxed(_) => {
+                let limited = Limited::new(std::mem::take(self), usize::try_from(max).unwrap_or(usize::MAX));
+                *self = Self::boxed(limited.map_err(move |error| match error.is::<LengthLimitError>() {
+                    true => BodyRefused::TooLarge(max).into(),
+                    false => error,
+                }));
+            }
+        }
+        Ok(())
     }
 
     /// Puts a frame that was already taken from a body back before the rest of it.
@@ -69,6 +95,7 @@ impl http_body::Body for Body {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Self::Incoming(incoming) => Pin::new(incoming).poll_frame(cx).map_err(Into::into),
+            Self::Received(received) => Pin::new(received).poll_frame(cx),
             Self::Upstream(upstream) => Pin::new(upstream).poll_frame(cx).map_err(Into::into),
             Self::Boxed(boxed) => Pin::new(boxed).poll_frame(cx),
         }
@@ -79,6 +106,7 @@ impl http_body::Body for Body {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
             Self::Incoming(incoming) => incoming.is_end_stream(),
+            Self::Received(received) => received.is_end_stream(),
             Self::Upstream(upstream) => upstream.is_end_stream(),
             Self::Boxed(boxed) => boxed.is_end_stream(),
         }
@@ -89,6 +117,7 @@ impl http_body::Body for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Incoming(incoming) => incoming.size_hint(),
+            Self::Received(received) => received.size_hint(),
             Self::Upstream(upstream) => upstream.size_hint(),
             Self::Boxed(boxed) => boxed.size_hint(),
         }
@@ -101,6 +130,7 @@ impl fmt::Debug for Body {
             Self::Empty => "Empty",
             Self::Full(_) => "Full",
             Self::Incoming(_) => "Incoming",
+            Self::Received(_) => "Received",
             Self::Upstream(_) => "Upstream",
             Self::Boxed(_) => "Boxed",
         };

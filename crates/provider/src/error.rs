@@ -73,6 +73,12 @@ pub enum InvokeError {
     /// The platform answers as many calls as it may at once.
     #[error("too many calls at once; try again")]
     Overloaded,
+    /// The function answers as many calls as it may at once.
+    #[error("{0} answers as many calls as it may at once; try again")]
+    Busy(FunctionId),
+    /// The function has been called as often as it may be.
+    #[error("{function} is called more often than it may be; try again in {retry_after:.0?}")]
+    TooOften { function: FunctionId, retry_after: Duration },
     /// Nothing was sent: the call comes back and may go to another replica.
     #[error("failed to connect to {function}")]
     Connect {
@@ -83,7 +89,7 @@ pub enum InvokeError {
     },
     #[error("no answer within {0:?}")]
     Timeout(Duration),
-    /// The caller's own body failed or went away.
+    /// The caller's own body failed, went away, or is refused ([`crate::BodyRefused`]).
     #[error("failed to read the request body")]
     Request(#[source] BoxError),
     /// The function's side broke off, or what it sent is not HTTP.

@@ -27,7 +27,7 @@ use model::{
     SecretId, SecretName, SecretValue, Usage,
 };
 
-pub use body::{Body, BoxError};
+pub use body::{Body, BodyRefused, BoxError, Received};
 pub use call::{Call, CallId};
 pub use echo::{Echo, echo};
 pub use endpoint::{Endpoint, HttpReplica, InFlight};
@@ -36,7 +36,7 @@ pub use http2::Http2Replica;
 pub use memory::Memory;
 #[cfg(feature = "remote")]
 pub use remote::{Credentials, DeployAnswer, Remote, RemoteConfig, RemoteError};
-pub use route::{Route, RouteTable};
+pub use route::{Budget, Place, Route, RouteTable};
 
 /// Where functions run. What a method answers is durable when it returns: a crash after it loses nothing.
 #[async_trait]

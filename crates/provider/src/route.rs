@@ -1,5 +1,7 @@
 //! Where calls go: the table that providers write and the call path reads.
 
+mod budget;
+
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -9,6 +11,8 @@ use model::{CallLimits, FunctionId, FunctionSpec};
 use tokio::sync::watch;
 
 use crate::Endpoint;
+
+pub use budget::{Budget, Place};
 
 /// Enough that two busy functions rarely share a lock; a read holds it for one hash look-up.
 const SHARDS: usize = 64;
@@ -30,6 +34,8 @@ pub struct Route {
     pub annotations: Arc<BTreeMap<String, String>>,
     /// What the annotations say about the calls.
     pub limits: CallLimits,
+    /// What the calls have used of it; the table keeps it from one state of the route to the next.
+    pub budget: Arc<Budget>,
 }
 
 impl Route {
@@ -46,6 +52,7 @@ impl Route {
             load_target: LoadTarget::parse(&spec.labels),
             limits: CallLimits::parse(&spec.annotations).unwrap_or_default(),
             annotations: Arc::new(spec.annotations.clone()),
+            budget: Arc::default(),
         }
     }
 }
@@ -75,12 +82,14 @@ impl RouteTable {
         self.read(id).get(id).map(watch::Sender::subscribe)
     }
 
-    pub fn publish(&self, route: Route) {
-        let route = Arc::new(route);
+    pub fn publish(&self, mut route: Route) {
         let mut shard = self.write(&route.id);
         match shard.get(&route.id) {
-            Some(slot) => drop(slot.send_replace(route)),
-            None => drop(shard.insert(route.id.clone(), watch::Sender::new(route))),
+            Some(slot) => {
+                route.budget = Arc::clone(&slot.borrow().budget);
+                drop(slot.send_replace(Arc::new(route)));
+            }
+            None => drop(shard.insert(route.id.clone(), watch::Sender::new(Arc::new(route)))),
         }
     }
 

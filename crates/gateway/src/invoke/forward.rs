@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::USER_AGENT;
 use http::{HeaderValue, Response};
-use provider::{Body, Call, Endpoint, InFlight, InvokeError};
+use provider::{Body, Call, Endpoint, InFlight, InvokeError, Route};
 use tokio::time::timeout;
 
 use crate::Config;
@@ -28,15 +28,21 @@ impl Forward {
     }
 
     /// How long the head may take, and each silence of the body.
-    pub fn timeout(&self) -> Duration {
-        self.timeout
+    pub fn timeout(&self, route: &Route) -> Duration {
+        route.limits.timeout.unwrap_or(self.timeout)
     }
 
-    pub async fn send(&self, endpoint: &Arc<Endpoint>, mut call: Box<Call>) -> Result<Answered, InvokeError> {
+    pub async fn send(
+        &self,
+        route: &Route,
+        endpoint: &Arc<Endpoint>,
+        mut call: Box<Call>,
+    ) -> Result<Answered, InvokeError> {
         call.request.headers_mut().entry(USER_AGENT).or_insert_with(|| self.user_agent.clone());
         let in_flight = endpoint.begin();
-        let answer = timeout(self.timeout, endpoint.invoke(*call)).await;
-        let response = answer.map_err(|_| InvokeError::Timeout(self.timeout))??;
+        let patience = self.timeout(route);
+        let answer = timeout(patience, endpoint.invoke(*call)).await;
+        let response = answer.map_err(|_| InvokeError::Timeout(patience))??;
         Ok((response, in_flight))
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use super::stop::Stop;
+use crate::tunnel::probe;
 
 /// After an accept that failed: descriptors may have run out, and asking again at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -31,6 +32,8 @@ pub(super) struct Accepted {
 
 impl Acceptor {
     pub fn new(listener: TcpListener, connections_max: usize) -> Self {
+        // What it accepts has it from here.
+        probe(&listener);
         Self { listener, places: Arc::new(Semaphore::new(connections_max)) }
     }
 

@@ -3,11 +3,12 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 use super::stop::Stop;
 use crate::Config;
 use crate::body::Answer;
+use crate::peer::{Peer, Scheme};
 use crate::stall::Unstalled;
 
 /// What is still read of a client after the last answer to it.
@@ -48,39 +50,45 @@ impl Rules {
     /// Serves until a side closes; when it is to stop, until what is under way has ended.
     pub async fn serve<S, F>(self, stream: TcpStream, peer: SocketAddr, service: S)
     where
-        S: Fn(Request<Incoming>, HeaderValue) -> F,
+        S: Fn(Request<Incoming>, Arc<Peer>) -> F,
         F: Future<Output = Response<Answer>>,
     {
         if let Err(error) = stream.set_nodelay(true) {
             return tracing::debug!(%error, "a connection is gone already");
         }
-        let Ok(peer) = HeaderValue::from_str(&peer.to_string()) else { return };
+        let peer = Arc::new(Peer::new(peer, Scheme::Http));
         let stop = &self.stop;
-        let service = service_fn(move |request| {
-            let answer = service(request, peer.clone());
+        let service = service_fn(|request| {
+            let answer = service(request, Arc::clone(&peer));
             async move {
                 let mut answer = answer.await;
-                if stop.has_begun() {
+                if stop.has_begun() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(answer)
             }
         });
         let mut stream = TokioIo::new(Unstalled::new(stream, self.write_timeout));
-        let mut connection = pin!(self.http.serve_connection(&mut stream, service));
+        let mut connection = self.http.serve_connection(&mut stream, service);
+        let mut serving = Pin::new(&mut connection);
         let served = tokio::select! {
             biased;
-            served = connection.as_mut() => served,
-            () = self.stop.begins() => match timeout(self.drain_grace, connection.as_mut()).await {
+            served = serving.as_mut() => served,
+            () = self.stop.begins() => match timeout(self.drain_grace, serving.as_mut()).await {
                 Ok(served) => served,
                 Err(_) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+                    serving.as_mut().graceful_shutdown();
+                    serving.await
                 }
             },
         };
         if let Err(error) = served {
             tracing::debug!(%error, "a connection broke off");
+        }
+        if let Some(tunnel) = peer.take_tunnel() {
+            let early = connection.into_parts().read_buf;
+            let ended = tunnel.run(stream.into_inner(), early).await;
+            return tracing::debug!(error = ended.err().map(tracing::field::display), "a tunnel has ended");
         }
         if !self.stop.has_begun() {
             linger(stream.into_inner().into_inner()).await;

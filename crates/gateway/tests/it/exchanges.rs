@@ -169,13 +169,15 @@ async fn a_call_and_what_the_function_sees() {
     let served = Served::start(echoing(&["env"]).await, Config::default()).await;
     let answer = |target: &str, method: &str, headers: &str, call_id: &str, body: &str| {
         let headers = headers.lines().map(|h| format!("x-echo-header: {h}\n")).collect::<String>();
+        let typed = if body.is_empty() { "" } else { "content-type: text/plain\n" };
         format!(
-            "HTTP/1.1 200 OK\nx-echo-method: {method}\nx-echo-target: {target}\n{headers}x-call-id: {call_id}\n\
-             x-start-time: NANOSECONDS\nconnection: close\ncontent-length: {}\n\n{body}",
+            "HTTP/1.1 200 OK\nx-echo-method: {method}\nx-echo-target: {target}\n{headers}{typed}x-call-id: {call_id}\n\
+             x-start-time: NANOSECONDS\nx-duration-seconds: SECONDS\nconnection: close\ncontent-length: {}\n\n{body}",
             body.len()
         )
     };
-    let added = "x-forwarded-host: gw.example\nx-forwarded-for: PEER\nx-forwarded-proto: http\n";
+    let added = "x-forwarded-host: gw.example\nx-forwarded-for: PEER\nx-forwarded-proto: http\n\
+                 forwarded: for=\"PEER\";host=gw.example;proto=http\n";
     let told = |call_id: &str| {
         format!(
             "host: gw.example\n{added}x-call-id: {call_id}\nx-start-time: NANOSECONDS\nuser-agent: minke-gateway/0.1.0\n"
@@ -192,12 +194,12 @@ async fn a_call_and_what_the_function_sees() {
     }
     check(&served, "BREW /function/env", &answer("/", "BREW", &told("UUID"), "UUID", "")).await;
     check(&served, "TRACE /function/env", &answer("/", "TRACE", &told("UUID"), "UUID", "")).await;
-    // Its own id is kept and echoed, its own words about who asked stay, and what is of one hop ends here.
+    // Its own id is kept and echoed, what others told of who asked is added to, and what is of one hop ends here.
     let headers = "X-Call-Id: mine\nX-Forwarded-For: 1.2.3.4\nX-Forwarded-Host: a.example\nX-Forwarded-Proto: https\n\
-                   User-Agent: curl\nAuthorization: Basic xyz\nKeep-Alive: 5\nTE: trailers\nProxy-Authorization: p\n\
+                   Forwarded: for=1.2.3.4\nUser-Agent: curl\nAuthorization: Basic xyz\nKeep-Alive: 5\nTE: trailers\nProxy-Authorization: p\n\
                    Connection: x-secret-hop, Keep-Alive\nX-Secret-Hop: 1\nUpgrade: h2c\nX-Two: a\nX-Two: b";
-    let seen = "host: gw.example\nx-call-id: mine\nx-forwarded-for: 1.2.3.4\nx-forwarded-host: a.example\n\
-                x-forwarded-proto: https\nuser-agent: curl\nauthorization: Basic xyz\nx-two: a\nx-two: b\n\
+    let seen = "host: gw.example\nx-call-id: mine\nx-forwarded-for: 1.2.3.4, PEER\nx-forwarded-host: a.example, gw.example\n\
+                x-forwarded-proto: https, http\nforwarded: for=1.2.3.4, for=\"PEER\";host=gw.example;proto=http\nte: trailers\nconnection: te\nuser-agent: curl\nauthorization: Basic xyz\nx-two: a\nx-two: b\n\
                 content-length: 5\nx-start-time: NANOSECONDS\n";
     check(
         &served,

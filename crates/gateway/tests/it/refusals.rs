@@ -175,7 +175,11 @@ async fn bad_sizes_and_framing() {
     subject.check_raw("GET / HTTP/9.9\r\n\r\n", 400, "").await;
     subject.check_raw("\u{16}\u{3}\u{1}\u{2}\u{0}\r\n\r\n", 400, "").await;
     subject
-        .check_raw("CONNECT other:80 HTTP/1.1\r\nhost: other:80\r\nconnection: close\r\n\r\n", 404, "")
+        .check_raw(
+            "CONNECT other:80 HTTP/1.1\r\nhost: other:80\r\nconnection: close\r\n\r\n",
+            405,
+            "no forward proxy",
+        )
         .await;
     subject.served.stop().await;
 }

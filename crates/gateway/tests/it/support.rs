@@ -113,10 +113,19 @@ pub fn comparable(answer: &str) -> String {
 pub fn mask(line: &str) -> String {
     let uuid = |text: &str| text.len() == 36 && text.split('-').count() == 5;
     let nanos = |text: &str| text.len() == 19 && text.bytes().all(|b| b.is_ascii_digit());
+    let seconds = |text: &str| {
+        text.split_once('.')
+            .is_some_and(|(whole, part)| part.len() == 6 && (whole.to_owned() + part).parse::<u64>().is_ok())
+    };
     let masked = |word: &str| match word {
         word if uuid(word) => "UUID".to_owned(),
         word if nanos(word) => "NANOSECONDS".to_owned(),
+        word if seconds(word) => "SECONDS".to_owned(),
         word if word.starts_with("127.0.0.1:") => "PEER".to_owned(),
+        word if word.starts_with("for=\"127.0.0.1:") => {
+            let rest = word.splitn(3, '"').nth(2).unwrap_or_default();
+            format!("for=\"PEER\"{rest}")
+        }
         word => word.to_owned(),
     };
     line.split(' ').map(masked).collect::<Vec<_>>().join(" ")

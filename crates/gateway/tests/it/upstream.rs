@@ -70,9 +70,12 @@ fn lines(message: &str) -> Vec<String> {
     lines
 }
 
-const SEEN: &str = "host: PEER\nx-forwarded-host: g\nx-forwarded-for: PEER\nx-forwarded-proto: http\nx-call-id: UUID\n\
-                    x-start-time: NANOSECONDS\nuser-agent: minke-gateway/0.1.0\n";
-const TOLD: &str = "x-call-id: UUID\nx-start-time: NANOSECONDS\nconnection: close\n";
+const SEEN: &str = "host: PEER\nx-forwarded-host: g\nx-forwarded-for: PEER\nx-forwarded-proto: http\n\
+                    forwarded: for=\"PEER\";host=g;proto=http\nx-call-id: UUID\nx-start-time: NANOSECONDS\nuser-agent: minke-gateway/0.1.0\n";
+const TOLD: &str =
+    "x-call-id: UUID\nx-start-time: NANOSECONDS\nx-duration-seconds: SECONDS\nconnection: close\n";
+/// What an answer gets that has a body and no type.
+const PLAIN: &str = "content-type: text/plain\n";
 
 #[tokio::test]
 async fn heads_and_bodies_pass_as_they_are() {
@@ -83,8 +86,8 @@ async fn heads_and_bodies_pass_as_they_are() {
 
     let answer = "HTTP/1.1 200 Fine\r\ncontent-length: 2\r\nset-cookie: a=1\r\nset-cookie: b=2\r\nx-call-id: own\r\n\
                   connection: x-hop\r\nx-hop: 1\r\nkeep-alive: 5\r\n\r\nok";
-    let want = "HTTP/1.1 200 OK\nx-call-id: own\nx-start-time: NANOSECONDS\nconnection: close\n\
-                content-length: 2\nset-cookie: a=1\nset-cookie: b=2\n\nok";
+    let want = "HTTP/1.1 200 OK\nx-call-id: own\nx-start-time: NANOSECONDS\nx-duration-seconds: SECONDS\n\
+                connection: close\ncontent-type: text/plain\ncontent-length: 2\nset-cookie: a=1\nset-cookie: b=2\n\nok";
     check(get, answer, &seen, want).await;
     check(get, "HTTP/1.1 204 No Content\r\n\r\n", &seen, &told("204 No Content", "", "")).await;
     let etag = "HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\ncontent-length: 7\r\n\r\n";
@@ -93,10 +96,11 @@ async fn heads_and_bodies_pass_as_they_are() {
     check(get, moved, &seen, &told("302 Found", "location: http://elsewhere/\ncontent-length: 0\n", ""))
         .await;
     let odd = "HTTP/1.1 599 Odd\r\nx-openfaas-internal: of-watchdog\r\ncontent-length: 1\r\n\r\nx";
-    let want = told("599 <none>", "x-openfaas-internal: of-watchdog\ncontent-length: 1\n", "x");
+    let want =
+        told("599 <none>", &format!("{PLAIN}x-openfaas-internal: of-watchdog\ncontent-length: 1\n"), "x");
     check(get, odd, &seen, &want).await;
     let until_close = "HTTP/1.1 200 OK\r\n\r\nall of it";
-    let want = told("200 OK", "transfer-encoding: chunked\n", "9\r\nall of it\r\n0\r\n\r\n");
+    let want = told("200 OK", &format!("{PLAIN}transfer-encoding: chunked\n"), "9\r\nall of it\r\n0\r\n\r\n");
     check(get, until_close, &seen, &want).await;
     let early = "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
     check(get, early, &seen, &told("200 OK", "content-length: 0\n", "")).await;

@@ -1,6 +1,7 @@
 //! The raw stream after `101 Switching Protocols`.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -28,6 +29,12 @@ impl Upgraded {
 
     pub fn take(&self) -> Option<UpgradedStream> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl AsFd for UpgradedStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 
