@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::header::{CONTENT_TYPE, HOST, LOCATION};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use provider::{Body, ProviderError};
 use tokio::time::timeout;
 
 use crate::body::Answer;
+use crate::doubt::doubt;
 use crate::error::ApiError;
 use crate::peer::Peer;
 use crate::router::{Route, route};
@@ -21,9 +22,8 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
     peer: Arc<Peer>,
 ) -> Response<Answer> {
-    if !has_one_host(&request) {
-        let refused = ApiError::Invalid("a request has one host header, and no more".into());
-        return refused.response().map(Answer::from);
+    if let Some(why) = doubt(&request) {
+        return ApiError::Invalid(why.into()).response().map(Answer::from);
     }
     if request.method() == Method::CONNECT {
         return ApiError::NoProxy.response().map(Answer::from);
@@ -124,13 +124,4 @@ pub(crate) async fn scrape(gateway: Arc<Inner>, request: Request<Incoming>) -> R
         _ => Err(ApiError::NoRoute),
     };
     response.unwrap_or_else(ApiError::response).map(Answer::from)
-}
-
-/// RFC 9112, section 3.2: what has none, or several, is refused, for each hop would choose its own.
-fn has_one_host(request: &Request<Incoming>) -> bool {
-    match request.headers().get_all(HOST).iter().count() {
-        1 => true,
-        0 => request.version() < Version::HTTP_11,
-        _ => false,
-    }
 }

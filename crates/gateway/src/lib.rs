@@ -8,10 +8,14 @@ mod body;
 mod challenges;
 mod config;
 mod domains;
+mod doubt;
 mod error;
 mod flight;
 mod front;
 mod function;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod invoke;
 mod metrics;

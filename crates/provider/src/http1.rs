@@ -10,6 +10,9 @@
 
 mod chunked;
 mod connection;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod pool;
 mod request;
 mod response;
