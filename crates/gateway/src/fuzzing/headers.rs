@@ -4,6 +4,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use crate::headers::{add_forwarded, strip_hop_by_hop};
+use crate::peer::{Peer, Scheme};
 
 /// RFC 9110, section 7.6.1, written down a second time.
 const ONE_HOP: [&str; 8] = [
@@ -66,7 +67,7 @@ fn check_stripped(before: &HeaderMap, after: &HeaderMap) {
 fn check_forwarded(before: HeaderMap) {
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.headers = before.clone();
-    let peer = HeaderValue::from_static("192.0.2.7:4711");
+    let peer = Peer::new(([192, 0, 2, 7], 4711).into(), Scheme::Http);
     add_forwarded(&mut parts, &peer);
     for name in ["x-forwarded-for", "x-forwarded-proto"] {
         assert!(parts.headers.contains_key(name), "{name}");
