@@ -6,24 +6,23 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// A stream whose writes fail when nothing was taken for the write timeout. An answer that waits for its client holds
 /// a place among the calls and a replica's connection.
-pub(crate) struct Unstalled {
-    stream: TcpStream,
+pub(crate) struct Unstalled<S> {
+    stream: S,
     timeout: Duration,
     /// Made when a write first waits, and gone when bytes are taken: most writes never wait.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl Unstalled {
-    pub fn new(stream: TcpStream, timeout: Duration) -> Self {
+impl<S> Unstalled<S> {
+    pub fn new(stream: S, timeout: Duration) -> Self {
         Self { stream, timeout, deadline: None }
     }
 
-    pub fn into_inner(self) -> TcpStream {
+    pub fn into_inner(self) -> S {
         self.stream
     }
 
@@ -41,7 +40,7 @@ impl Unstalled {
     }
 }
 
-impl AsyncRead for Unstalled {
+impl<S: AsyncRead + Unpin> AsyncRead for Unstalled<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -51,7 +50,7 @@ impl AsyncRead for Unstalled {
     }
 }
 
-impl AsyncWrite for Unstalled {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.within(cx, polled)
@@ -67,7 +66,7 @@ impl AsyncWrite for Unstalled {
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

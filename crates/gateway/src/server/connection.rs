@@ -1,5 +1,8 @@
 //! One client's connection.
 
+mod http2;
+mod sniff;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -13,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -27,10 +30,19 @@ use crate::stall::Unstalled;
 const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
 const LINGER_MAX: Duration = Duration::from_secs(1);
 
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
 #[derive(Clone)]
 pub(super) struct Rules {
     pub stop: Stop,
     http: http1::Builder,
+    head_max: usize,
+    read_timeout: Duration,
     write_timeout: Duration,
     drain_grace: Duration,
 }
@@ -44,19 +56,59 @@ impl Rules {
             .header_read_timeout(config.read_timeout)
             .max_header_size(config.head_max)
             .max_buf_size(config.head_max.max(64 * 1024));
-        Self { stop, http, write_timeout: config.write_timeout, drain_grace: config.drain_grace }
+        Self {
+            stop,
+            http,
+            head_max: config.head_max,
+            read_timeout: config.read_timeout,
+            write_timeout: config.write_timeout,
+            drain_grace: config.drain_grace,
+        }
     }
 
-    /// Serves until a side closes; when it is to stop, until what is under way has ended.
+    /// Serves a client without TLS, whichever HTTP it speaks.
     pub async fn serve<S, F>(self, stream: TcpStream, peer: SocketAddr, service: S)
     where
         S: Fn(Request<Incoming>, Arc<Peer>) -> F,
-        F: Future<Output = Response<Answer>>,
+        F: Future<Output = Response<Answer>> + Send + 'static,
     {
         if let Err(error) = stream.set_nodelay(true) {
             return tracing::debug!(%error, "a connection is gone already");
         }
-        let peer = Arc::new(Peer::new(peer, Scheme::Http));
+        let told = tokio::select! {
+            biased;
+            told = timeout(self.read_timeout, sniff::protocol(&stream)) => told.ok(),
+            () = self.stop.begins() => timeout(self.drain_grace, sniff::protocol(&stream)).await.ok(),
+        };
+        let Some(Ok(protocol)) = told else {
+            return tracing::debug!("a client said nothing");
+        };
+        self.serve_as(protocol, stream, Arc::new(Peer::new(peer, Scheme::Http)), service).await;
+    }
+
+    /// Serves until a side closes; when it is to stop, until what is under way has ended.
+    pub async fn serve_as<I, S, F>(self, protocol: Protocol, stream: I, peer: Arc<Peer>, service: S)
+    where
+        I: AsyncRead + AsyncWrite + Unpin,
+        S: Fn(Request<Incoming>, Arc<Peer>) -> F,
+        F: Future<Output = Response<Answer>> + Send + 'static,
+    {
+        match protocol {
+            Protocol::Http1 => self.http1(stream, peer, service).await,
+            // Boxed, so that a connection of the other kind does not keep room for it.
+            Protocol::Http2 => {
+                let service = |request| service(request, Arc::clone(&peer));
+                Box::pin(http2::serve(&self, stream, service)).await;
+            }
+        }
+    }
+
+    async fn http1<I, S, F>(&self, stream: I, peer: Arc<Peer>, service: S)
+    where
+        I: AsyncRead + AsyncWrite + Unpin,
+        S: Fn(Request<Incoming>, Arc<Peer>) -> F,
+        F: Future<Output = Response<Answer>>,
+    {
         let stop = &self.stop;
         let service = service_fn(|request| {
             let answer = service(request, Arc::clone(&peer));
@@ -98,7 +150,7 @@ impl Rules {
 
 /// Reads on after the last answer: closing on a client that still sends would reset the connection, and with it lose
 /// the answer that tells it why.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut left = LINGER_BYTES_MAX;
     let mut scratch = vec![0; 4096];
     let read_off = async {

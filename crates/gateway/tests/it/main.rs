@@ -5,6 +5,7 @@ mod conformance;
 mod domains;
 mod drain;
 mod exchanges;
+mod http2;
 mod metrics;
 mod recorder;
 mod refusals;
