@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use http::header::HOST;
-use http::{HeaderValue, Request, StatusCode};
-use model::FunctionSpec;
-use provider::Body;
-use provider::http1::Client;
+use http::StatusCode;
+use model::{CallLimits, FunctionSpec, Protocol};
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::client::Client;
 
 /// Overrides the path; whoever sets it means it: only success counts then.
 pub const PATH_ANNOTATION: &str = "com.openfaas.health.http.path";
@@ -23,15 +22,17 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 /// How a replica is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
+    protocol: Protocol,
     path: String,
     strict: bool,
 }
 
 impl Probe {
-    /// Fails with the reason when the annotation is no path.
+    /// Fails with the reason when an annotation is not what it is for.
     pub fn of(spec: &FunctionSpec) -> Result<Probe, String> {
+        let protocol = CallLimits::parse(&spec.annotations).map_err(|error| error.to_string())?.protocol;
         let Some(path) = spec.annotations.get(PATH_ANNOTATION) else {
-            return Ok(Probe { path: PATH.to_owned(), strict: false });
+            return Ok(Probe { protocol, path: PATH.to_owned(), strict: false });
         };
         let is_path =
             path.starts_with('/') && path.len() <= PATH_BYTES_MAX && path.parse::<http::Uri>().is_ok();
@@ -40,14 +41,19 @@ impl Probe {
                 "annotation {PATH_ANNOTATION}: {path:?} is no path, write one like /healthz"
             ));
         }
-        Ok(Probe { path: path.clone(), strict: true })
+        Ok(Probe { protocol, path: path.clone(), strict: true })
+    }
+
+    /// What the replica speaks.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Returns when the replica takes calls; never, if it never does.
-    pub async fn ready(&self, client: &Client, host: &HeaderValue) {
+    pub async fn ready(&self, client: &Client) {
         let begun = Instant::now();
         let mut pause = POLL_FIRST;
-        while !self.ask(client, host).await {
+        while !self.ask(client).await {
             sleep(pause).await;
             if begun.elapsed() > POLL_FIRST_FOR {
                 pause = (pause * 3 / 2).min(POLL_MAX);
@@ -55,13 +61,15 @@ impl Probe {
         }
     }
 
-    async fn ask(&self, client: &Client, host: &HeaderValue) -> bool {
-        let request = Request::builder().uri(&self.path).header(HOST, host).body(Body::Empty);
-        let Ok(request) = request else { return false };
-        match timeout(ANSWER_TIME_MAX, client.send(request)).await {
-            Ok(Ok(response)) => self.accepts(response.status()),
-            Ok(Err(_)) | Err(_) => false,
-        }
+    async fn ask(&self, client: &Client) -> bool {
+        let asked = async {
+            match client {
+                // A gRPC server knows no path: that it has told its settings is all that can be asked of it.
+                Client::Http2(client) if !self.strict => client.reach().await.is_ok(),
+                client => client.get(&self.path).await.is_some_and(|status| self.accepts(status)),
+            }
+        };
+        timeout(ANSWER_TIME_MAX, asked).await.unwrap_or(false)
     }
 
     /// An image without a watchdog knows nothing of our path: any answer that is no failure shows that it listens.

@@ -4,7 +4,8 @@
 //! `main` must call [`launcher::main_if_child`] first. What is wished for is on disk before it is done; a keeper for
 //! each function makes it so, and makes it so again after a crash of whatever part.
 
-pub mod container;
+pub mod client;
+mod container;
 mod delete;
 mod deploy;
 mod error;

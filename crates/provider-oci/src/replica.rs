@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use image::Image;
 use model::FunctionId;
-use provider::http1::{self, Client};
-use provider::{Endpoint, HttpReplica};
+use provider::Endpoint;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::client::Client;
 use crate::container::ContainerSpec;
 use crate::health::Probe;
 use crate::host::Host;
@@ -22,8 +21,6 @@ use crate::network::ReplicaDial;
 /// A replica that takes no call by then is given up and another is tried.
 const READY_TIME_MAX: Duration = Duration::from_secs(120);
 const DRAIN_POLL: Duration = Duration::from_millis(5);
-/// What a function sees as its own host.
-static HOST: HeaderValue = HeaderValue::from_static("127.0.0.1:8080");
 
 /// What a replica tells its keeper.
 #[derive(Debug)]
@@ -97,8 +94,8 @@ impl Replica {
 
     /// Until it is asked to go and has answered its calls, or ends by itself; then tells why.
     async fn serve(&self, container: &Container, tail: &Tail, grace: Duration) -> Option<String> {
-        let client = Client::new(Arc::new(ReplicaDial::new(container.netns())), http1::Config::default());
-        let ready = timeout(READY_TIME_MAX, self.probe.ready(&client, &HOST));
+        let client = Client::new(self.probe.protocol(), ReplicaDial::new(container.netns()));
+        let ready = timeout(READY_TIME_MAX, self.probe.ready(&client));
         tokio::select! {
             biased;
             () = self.stop.cancelled() => return None,
@@ -108,8 +105,7 @@ impl Replica {
                 return Some(with_last_line(text, tail));
             },
         }
-        let endpoint =
-            Arc::new(Endpoint::new(container.id(), Arc::new(HttpReplica::new(client, HOST.clone()))));
+        let endpoint = Arc::new(Endpoint::new(container.id(), client.into_invoke()));
         let report = Report::Ready { replica: container.id().to_owned(), endpoint: Arc::clone(&endpoint) };
         let _ = self.reports.send(report).await;
         tokio::select! {
