@@ -38,7 +38,7 @@ impl Pipeline {
     pub fn new(provider: Arc<dyn Provider>, metrics: Arc<Metrics>, config: &Config, tasks: Tasks) -> Self {
         Self {
             admission: Admission::new(config.calls_max, config.body_max),
-            lookup: Lookup::new(Arc::clone(&provider), tasks.clone()),
+            lookup: Lookup::new(Arc::clone(&provider), config.namespace.clone(), tasks.clone()),
             activation: Activation::new(provider, config, tasks),
             forward: Forward::new(config),
             metrics,

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use model::FunctionId;
+use model::name::DEFAULT_NAMESPACE;
+use model::{FunctionId, Namespace};
 use provider::{InvokeError, Provider, ProviderError, Route, RouteTable};
 use tokio::time::Instant;
 
@@ -24,19 +25,37 @@ pub(super) struct Lookup {
     routes: Arc<RouteTable>,
     questions: Flights<FunctionId, Found>,
     absent: Mutex<HashMap<FunctionId, Instant>>,
+    /// Where functions live when nobody says.
+    namespace: Namespace,
 }
 
 impl Lookup {
-    pub fn new(provider: Arc<dyn Provider>, tasks: Tasks) -> Self {
+    pub fn new(provider: Arc<dyn Provider>, namespace: Namespace, tasks: Tasks) -> Self {
         let routes = provider.routes();
-        Self { provider, routes, questions: Flights::new(QUESTIONS_MAX, tasks), absent: Mutex::default() }
+        let questions = Flights::new(QUESTIONS_MAX, tasks);
+        Self { provider, routes, questions, absent: Mutex::default(), namespace }
     }
 
     pub async fn find(&self, id: &FunctionId) -> Result<Arc<Route>, InvokeError> {
         match self.routes.get(id) {
             Some(route) => Ok(route),
-            None => Box::pin(self.ask(id)).await,
+            None => Box::pin(self.search(id)).await,
         }
+    }
+
+    /// Clients write the usual default namespace behind a name that is given without one, whatever the platform's own
+    /// is. A function that is there goes before.
+    async fn search(&self, id: &FunctionId) -> Result<Arc<Route>, InvokeError> {
+        let asked = self.ask(id).await;
+        if asked.is_ok() || id.namespace.as_str() != DEFAULT_NAMESPACE || id.namespace == self.namespace {
+            return asked;
+        }
+        let home = FunctionId::new(id.name.clone(), self.namespace.clone());
+        let found = match self.routes.get(&home) {
+            Some(route) => Ok(route),
+            None => self.ask(&home).await,
+        };
+        found.or(asked)
     }
 
     /// The function has just been made: it may be asked for at once.

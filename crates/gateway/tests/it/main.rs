@@ -1,11 +1,14 @@
 //! The gateway over real sockets.
 
 mod activation;
+mod by_hand;
 mod conformance;
 mod domains;
 mod drain;
 mod exchanges;
+mod expectations;
 mod http2;
+mod limits;
 mod metrics;
 mod recorder;
 mod refusals;
@@ -14,5 +17,6 @@ mod slow_clients;
 mod smuggling;
 mod streaming;
 mod support;
+mod upgrades;
 mod upstream;
 mod wire;

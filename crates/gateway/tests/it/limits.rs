@@ -1,0 +1,181 @@
+//! What the annotations of a function say about its calls.
+
+use std::time::Duration;
+
+use gateway::Config;
+use provider::Provider;
+
+use crate::by_hand::{ByHand, rest, until, write};
+use crate::support::{Served, deployed};
+use crate::support::{echoing, id, in_time, running, spec};
+
+const GET: &str = "GET /function/f HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n";
+const POST: &str = "POST /function/f HTTP/1.1\r\nhost: g\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+
+/// It was refused here, and the client is told how.
+fn refused(answer: &str, status: &str, headers: &[&str]) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    for header in [&["x-openfaas-internal: proxy", "x-call-id: "], headers].concat() {
+        assert!(answer.contains(&format!("\r\n{header}")), "without {header}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_of_its_own_bounds_the_head_and_each_silence() {
+    let config = Config { upstream_timeout: Duration::from_secs(3600), ..Config::default() };
+    let hand = ByHand::start(config, &[("minke/timeout", "80ms")]).await;
+    let mut client = hand.client(GET).await;
+    let (mut replica, _) = hand.call().await;
+    refused(&rest(&mut client).await, "504", &[]);
+    assert_eq!(rest(&mut replica).await, "", "the function's connection is closed");
+    let mut client = hand.client(GET).await;
+    let (mut replica, _) = hand.call().await;
+    write(&mut replica, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").await;
+    let answer = rest(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nhello"), "{answer}");
+    hand.served.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_says_it_is_too_large_is_refused_before_anything_is_sent() {
+    let memory = running(&["f"], |_| panic!("it is called")).await;
+    let mut function = spec("f");
+    function.annotations.insert("minke/max-body".into(), "4".into());
+    memory.update(function).await.expect("update");
+    let served = Served::start(memory, Config::default()).await;
+    let answer = served.raw(format!("{POST}content-length: 5\r\n\r\nhello")).await;
+    refused(&answer, "413", &["connection: close"]);
+    assert!(answer.ends_with("the body is larger than 4 bytes\n"), "{answer}");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_grows_too_large_is_cut_off() {
+    let hand = ByHand::start(Config::default(), &[("minke/max-body", "8")]).await;
+    let mut client = hand.client(&format!("{POST}transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")).await;
+    let (mut replica, _) = hand.call().await;
+    until(&mut replica, "hello\r\n").await;
+    write(&mut client, "5\r\nworld\r\n").await;
+    refused(&rest(&mut client).await, "413", &["connection: close"]);
+    assert_eq!(rest(&mut replica).await, "", "the rest never comes, and no end of it");
+    // What fits passes.
+    let mut client =
+        hand.client(&format!("{POST}transfer-encoding: chunked\r\n\r\n8\r\nhello wo\r\n0\r\n\r\n")).await;
+    let (mut replica, _) = hand.call().await;
+    until(&mut replica, "0\r\n\r\n").await;
+    write(&mut replica, OK).await;
+    until(&mut client, "ok").await;
+    drop(client);
+    hand.served.stop().await;
+}
+
+#[tokio::test]
+async fn the_gateways_bound_holds_where_a_function_says_nothing() {
+    let memory = echoing(&["f", "large"]).await;
+    let mut large = spec("large");
+    large.annotations.insert("minke/max-body".into(), "1Ki".into());
+    memory.update(large).await.expect("update");
+    let served = Served::start(memory, Config { body_max: Some(4), ..Config::default() }).await;
+    let call = |name: &str| {
+        format!(
+            "POST /function/{name} HTTP/1.1\r\nhost: g\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello"
+        )
+    };
+    refused(&served.raw(call("f")).await, "413", &[]);
+    let answer = served.raw(call("large")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"), "{answer}");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn more_calls_at_once_than_a_function_takes_are_told_to_come_back() {
+    let hand = ByHand::start(Config::default(), &[("minke/max-in-flight", "1")]).await;
+    let mut client = hand.client(GET).await;
+    let (mut replica, _) = hand.call().await;
+    refused(&hand.served.raw(GET).await, "429", &["retry-after: 1\r\n"]);
+    // A new state of its route does not forget who is there.
+    hand.memory.scale(&id("f"), 2).await.expect("scale");
+    refused(&hand.served.raw(GET).await, "429", &["retry-after: 1\r\n"]);
+    // The place is held until the answer is through.
+    write(&mut replica, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 4\r\n\r\nok").await;
+    until(&mut client, "ok").await;
+    refused(&hand.served.raw(GET).await, "429", &["retry-after: 1\r\n"]);
+    write(&mut replica, "ok").await;
+    rest(&mut client).await;
+    let mut client = hand.client(GET).await;
+    let (mut replica, _) = hand.call().await;
+    write(&mut replica, OK).await;
+    assert!(rest(&mut client).await.ends_with("ok"));
+    hand.served.stop().await;
+}
+
+#[tokio::test]
+async fn more_calls_than_the_rate_are_told_when_to_come_back() {
+    let memory = deployed(provider::Memory::new(model::Namespace::default()), &[]).await;
+    let mut function = spec("f");
+    function.annotations.insert("minke/rate-limit".into(), "0.01".into());
+    function.annotations.insert("minke/rate-burst".into(), "2".into());
+    memory.deploy(function.clone()).await.expect("deploy");
+    let served = Served::start(memory.clone(), Config::default()).await;
+    let taken = async || {
+        let answer = served.raw(GET).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    };
+    taken().await;
+    // Scaling does not fill the bucket.
+    memory.scale(&id("f"), 3).await.expect("scale");
+    taken().await;
+    for _ in 0..3 {
+        let answer = served.raw(GET).await;
+        refused(&answer, "429", &["retry-after: "]);
+        let wait = answer.lines().find_map(|line| line.strip_prefix("retry-after: ")).expect("a header");
+        assert!((80..=100).contains(&wait.parse::<u32>().expect("seconds")), "{answer}");
+    }
+    // A function that is made anew has a bucket of its own.
+    memory.delete(&id("f")).await.expect("delete");
+    memory.deploy(function).await.expect("deploy");
+    taken().await;
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_408() {
+    let config = Config { read_timeout: Duration::from_millis(80), ..Config::default() };
+    let hand = ByHand::start(config, &[]).await;
+    for head in ["content-length: 10\r\n\r\nhello", "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"] {
+        let mut client = hand.client(&format!("{POST}{head}")).await;
+        let (mut replica, _) = hand.call().await;
+        let answer = rest(&mut client).await;
+        refused(&answer, "408", &["connection: close"]);
+        assert!(answer.ends_with("nothing of the body came for 80ms\n"), "{answer}");
+        in_time(async { while !rest(&mut replica).await.is_empty() {} }).await;
+    }
+    hand.counted("gateway_function_invocation_total{function_name=\"f.openfaas-fn\",code=\"408\"} 2").await;
+    hand.served.stop().await;
+}
+
+#[tokio::test]
+async fn the_usual_default_namespace_leads_to_the_platforms_own() {
+    let dev = model::Namespace::parse("dev").expect("a namespace");
+    let memory = provider::Memory::new(dev.clone());
+    let env = model::FunctionId::parse("env", &dev).expect("a name");
+    memory.deploy(model::FunctionSpec::new(env, "env".parse().expect("an image"))).await.expect("deploy");
+    let served =
+        Served::start(std::sync::Arc::new(memory), Config { namespace: dev, ..Config::default() }).await;
+    let call = |name: &str| format!("GET /function/{name} HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n");
+    for (name, status) in [
+        ("env", 200),
+        ("env.dev", 200),
+        ("env.openfaas-fn", 200),
+        ("env.other", 404),
+        ("no.openfaas-fn", 404),
+    ] {
+        let answer = served.raw(call(name)).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {answer}");
+    }
+    // The first answer was not a matter of what was asked before.
+    assert!(served.raw(call("env.openfaas-fn")).await.starts_with("HTTP/1.1 200 "));
+    assert!(served.raw(call("no.openfaas-fn")).await.contains("function no.openfaas-fn is not found"));
+    served.stop().await;
+}
