@@ -17,7 +17,7 @@ use serde::Deserialize;
 pub use flags::Flags;
 
 use file::File;
-use sources::{ADDRESS, NAMESPACE, PROVIDER, Sources, value_error};
+use sources::{ADDRESS, LOG_MAX, NAMESPACE, PROVIDER, Sources, value_error};
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const METRICS_DEFAULT: SocketAddr =
@@ -25,6 +25,7 @@ const METRICS_DEFAULT: SocketAddr =
 pub const DATA_DIR_DEFAULT: &str = "/var/lib/minke";
 /// The contract's default for all three timeouts.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+const LOG_MAX_DEFAULT: u64 = 10 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,6 +55,10 @@ pub struct Config {
     pub write_timeout: Duration,
     pub upstream_timeout: Duration,
     pub insecure_registries: Vec<String>,
+    /// Beside the secrets when none is set.
+    pub secrets_key_file: Option<PathBuf>,
+    /// Kept of what each function writes, bytes.
+    pub log_max: u64,
     pub log: String,
     pub log_json: bool,
     /// Settings that were overlooked, as the contract wants, but that the user should hear of.
@@ -101,6 +106,7 @@ impl Config {
         let upstream_timeout = first.timeout(openfaas::UPSTREAM_TIMEOUT, file.upstream_timeout)?;
         let no_auth = first.switch(flags.no_auth, env::NO_AUTH, file.no_auth)?;
         let demo = first.switch(flags.demo, env::DEMO, file.demo)?;
+        let log_max = first.parsed(flags.log_max, env::LOG_MAX, file.log_max, "log-max", LOG_MAX)?;
         let kind = first.parsed(None, env::PROVIDER, None, "provider", PROVIDER)?;
 
         let provider_url = flags.provider_url.or_else(|| variable(env::PROVIDER_URL).cloned());
@@ -121,6 +127,7 @@ impl Config {
         let insecure = variable(env::INSECURE_REGISTRIES).map(|list| {
             list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
         });
+        let key_file = flags.secrets_key_file.or_else(|| variable(env::SECRETS_KEY_FILE).map(PathBuf::from));
         let log_format = variable(env::LOG_FORMAT).cloned().or(file.log_format);
         let log_json = match log_format.as_deref() {
             None | Some("text") => false,
@@ -146,6 +153,8 @@ impl Config {
             write_timeout,
             upstream_timeout,
             insecure_registries: insecure.unwrap_or(file.insecure_registries),
+            secrets_key_file: key_file.or(file.secrets_key_file),
+            log_max: log_max.unwrap_or(LOG_MAX_DEFAULT),
             log: variable(env::LOG).cloned().or(file.log).unwrap_or_else(|| "info".into()),
             log_json,
             warnings,

@@ -72,6 +72,8 @@ async fn containers(config: &Config) -> Result<Running, Failure> {
     let settings = provider_oci::Config {
         data_dir: config.data_dir.clone(),
         namespace: config.namespace.clone(),
+        secrets_key_file: config.secrets_key_file.clone(),
+        log_max: config.log_max,
         grace: GRACE,
         version: crate::wiring::version(),
     };

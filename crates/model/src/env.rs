@@ -44,6 +44,10 @@ variables! {
     LOG_FORMAT = "MINKE_LOG_FORMAT", "`text`", "Form of the log: `text` or `json`.";
     INSECURE_REGISTRIES = "MINKE_INSECURE_REGISTRIES", "none",
         "Registries, comma separated, that may be spoken to without TLS. Loopback always may.";
+    SECRETS_KEY_FILE = "MINKE_SECRETS_KEY_FILE", "`secrets.key` in the data folder",
+        "File of 32 random bytes that secrets are encrypted with; made when it is first needed. Nobody but its owner may \
+         read it.";
+    LOG_MAX = "MINKE_LOG_MAX", "`10Mi`", "How much is kept of what each function writes, 64Ki to 1Gi.";
 }
 
 /// The variables of the OpenFaaS contract that the gateway and the command line read; names as users know them.

@@ -4,7 +4,9 @@
 
 use std::path::PathBuf;
 
-use model::spec::{CPU_LIMIT_MAX, CPU_LIMIT_MIN, MEMORY_LIMIT_MAX, MEMORY_LIMIT_MIN};
+use model::spec::{
+    CPU_LIMIT_MAX, CPU_LIMIT_MIN, LIST_MAX, MEMORY_LIMIT_MAX, MEMORY_LIMIT_MIN, check_secret_name,
+};
 use serde::{Deserialize, Serialize};
 
 /// `execve(2)` refuses a single string of more than 32 pages.
@@ -15,6 +17,8 @@ const LAYERS_MAX: usize = 128;
 const ID_BYTES_MAX: usize = 160;
 /// `sethostname(2)`: 64 bytes.
 const HOSTNAME_BYTES_MAX: usize = 64;
+/// All secrets of one container together: they live in memory.
+pub const SECRETS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// One container, as the launcher needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +36,17 @@ pub struct ContainerSpec {
     pub hostname: String,
     /// A read-only root with a writable `/tmp` of bounded size.
     pub read_only: bool,
+    /// Their bytes are told apart, so that nothing that shows a spec shows them.
+    #[serde(default)]
+    pub secrets: Vec<SecretFile>,
     pub limits: Limits,
+}
+
+/// A file below `/var/openfaas/secrets`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretFile {
+    pub name: String,
+    pub bytes: u64,
 }
 
 /// What a container may use.
@@ -81,6 +95,12 @@ pub enum ContainerSpecError {
     CpuTooLarge(u64),
     #[error("process limit must be at least 1")]
     Pids,
+    #[error("secret name {0:?} is not valid; use lower-case letters, digits, '-' and '.'")]
+    SecretName(String),
+    #[error(
+        "{count} secrets of {bytes} bytes together are too many, the most is {LIST_MAX} of {SECRETS_BYTES_MAX}"
+    )]
+    Secrets { count: usize, bytes: u64 },
 }
 
 impl ContainerSpec {
@@ -103,7 +123,20 @@ impl ContainerSpec {
         if self.hostname.is_empty() || self.hostname.len() > HOSTNAME_BYTES_MAX {
             return Err(E::Hostname(self.hostname.clone()));
         }
+        self.check_secrets()?;
         self.limits.check()
+    }
+
+    fn check_secrets(&self) -> Result<(), ContainerSpecError> {
+        let (count, bytes) = (self.secrets.len(), secret_bytes(&self.secrets));
+        if count > LIST_MAX || bytes > SECRETS_BYTES_MAX {
+            return Err(ContainerSpecError::Secrets { count, bytes });
+        }
+        let invalid = self.secrets.iter().find(|secret| check_secret_name(&secret.name).is_err());
+        match invalid {
+            Some(secret) => Err(ContainerSpecError::SecretName(secret.name.clone())),
+            None => Ok(()),
+        }
     }
 
     fn check_strings(&self) -> Result<(), ContainerSpecError> {
@@ -156,6 +189,10 @@ impl Limits {
             _ => Ok(()),
         }
     }
+}
+
+fn secret_bytes(secrets: &[SecretFile]) -> u64 {
+    secrets.iter().fold(0, |sum, secret| sum.saturating_add(secret.bytes))
 }
 
 fn id_is_valid(id: &str) -> bool {

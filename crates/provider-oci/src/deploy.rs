@@ -19,6 +19,8 @@ pub async fn deploy(inner: Arc<Inner>, spec: FunctionSpec) -> Result<(), Provide
     let replicas = initial_replicas(&spec.labels);
     inner.check_room(&spec.id, replicas)?;
     let image = inner.prepare(&spec).await?;
+    let _kept = inner.references.read().await;
+    inner.check_references(&spec).await?;
     let wish =
         Wish { replicas, created_at: Timestamp::now(), generation: 1, digest: image.digest.clone(), spec };
     inner.save(&wish).await?;

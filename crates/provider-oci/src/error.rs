@@ -4,6 +4,8 @@ use image::ImageError;
 use provider::ProviderError;
 
 use crate::launcher::LauncherError;
+use crate::namespaces::NamespaceError;
+use crate::secrets::SecretsError;
 use crate::state::StateError;
 
 /// Why the provider cannot work on this host.
@@ -12,6 +14,8 @@ use crate::state::StateError;
 pub enum OciError {
     State(#[from] StateError),
     Launcher(#[from] LauncherError),
+    Secrets(#[from] SecretsError),
+    Namespaces(#[from] NamespaceError),
     #[error("platform is stopping")]
     Stopped,
 }
@@ -24,7 +28,7 @@ pub fn image(error: ImageError) -> ProviderError {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

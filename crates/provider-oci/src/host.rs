@@ -1,11 +1,13 @@
 //! What all replicas of this host share: the launcher, and the bounds on using it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::launcher::{Launcher, LauncherConfig, LauncherError};
+use crate::secrets::Secrets;
 
 /// Containers built at once; each build is one process that computes.
 const STARTS_PER_CORE: usize = 2;
@@ -21,12 +23,17 @@ pub struct Host {
     pub tasks: TaskTracker,
     /// Told when an image may have lost its last user.
     pub images_freed: Notify,
+    pub secrets: Arc<Secrets>,
     config: LauncherConfig,
     launcher: Mutex<Launcher>,
 }
 
 impl Host {
-    pub async fn connect(config: LauncherConfig, grace: Duration) -> Result<Host, LauncherError> {
+    pub async fn connect(
+        config: LauncherConfig,
+        grace: Duration,
+        secrets: Arc<Secrets>,
+    ) -> Result<Host, LauncherError> {
         let launcher = Launcher::connect(&config).await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -36,6 +43,7 @@ impl Host {
             starts: Semaphore::new(cores * STARTS_PER_CORE),
             tasks: TaskTracker::new(),
             images_freed: Notify::new(),
+            secrets,
             config,
             launcher: Mutex::new(launcher),
         })

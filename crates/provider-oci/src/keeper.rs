@@ -15,7 +15,7 @@ use crate::health::Probe;
 use crate::host::Host;
 use crate::replica::{Replica, Report};
 use crate::state::Wish;
-use crate::translate;
+use crate::{secrets, translate};
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
@@ -137,15 +137,19 @@ impl Keeper {
         let id = &wish.spec.id;
         let name = format!("{}.{}.{:08x}", id.name, id.namespace, fastrand::u32(..));
         let container = translate::container(&name, &wish.spec, image).map_err(|error| error.to_string());
-        let (container, probe) = match container.and_then(|container| Ok((container, Probe::of(&wish.spec)?)))
-        {
-            Ok(both) => both,
+        let secrets = secrets::manage::named_by(&wish.spec).map_err(|error| error.to_string());
+        let all = container
+            .and_then(|container| Ok((container, Probe::of(&wish.spec)?)))
+            .and_then(|(container, probe)| Ok((container, probe, secrets?)));
+        let (container, probe, secrets) = match all {
+            Ok(all) => all,
             Err(why) => return self.refused(id, &why),
         };
         let stop = CancellationToken::new();
         let replica = Replica {
             function: id.clone(),
             container,
+            secrets,
             image: image.clone(),
             probe,
             stop: stop.clone(),

@@ -13,6 +13,7 @@ mod netns;
 mod process;
 mod rootfs;
 mod seccomp;
+mod secrets;
 mod server;
 mod user;
 mod wire;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::process::PidfdFlags;
 use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
@@ -94,8 +96,8 @@ pub fn main_if_child() {
 fn serve(socket: OwnedFd, config: &str) -> i32 {
     match set_up(config) {
         // The lock is held as long as anything is left to clean.
-        Ok((folders, cgroups, _lock)) => {
-            Server::new(socket, folders, cgroups).run();
+        Ok((folders, cgroups, own, _lock)) => {
+            Server::new(socket, folders, cgroups, own).run();
             0
         }
         Err(error) => {
@@ -118,7 +120,7 @@ fn take_socket() -> std::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn set_up(config: &str) -> Result<(Folders, Cgroups, OwnedFd), SetUpError> {
+fn set_up(config: &str) -> Result<(Folders, Cgroups, OwnedFd, OwnedFd), SetUpError> {
     let config: LauncherConfig = serde_json::from_str(config).map_err(SetUpError::Config)?;
     let system = |what: &'static str| move |errno: rustix::io::Errno| SetUpError::System(what, errno.into());
     process::hold_signals(true);
@@ -138,7 +140,8 @@ fn set_up(config: &str) -> Result<(Folders, Cgroups, OwnedFd), SetUpError> {
     separate_mounts(&folders.run).map_err(system("make the launcher's mount namespace, it needs root"))?;
     let state = folders.run.join("state");
     std::fs::create_dir(&state).map_err(|source| SetUpError::File { verb: "create", path: state, source })?;
-    Ok((folders, cgroups, lock))
+    let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
+    Ok((folders, cgroups, own.map_err(system("watch itself"))?, lock))
 }
 
 fn make_private_dir(path: &Path) -> Result<(), SetUpError> {

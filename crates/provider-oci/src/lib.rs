@@ -4,10 +4,11 @@
 //! `main` must call [`launcher::main_if_child`] first. What is wished for is on disk before it is done; a keeper for
 //! each function makes it so, and makes it so again after a crash of whatever part.
 
-pub mod client;
-mod container;
+mod client;
+pub mod container;
 mod delete;
 mod deploy;
+mod durable;
 mod error;
 mod health;
 mod host;
@@ -16,23 +17,28 @@ mod keeper;
 pub mod launcher;
 mod list;
 mod logs;
+mod namespaces;
 mod network;
 mod replica;
 mod restore;
 mod scale;
+mod secrets;
 mod state;
 mod translate;
 mod update;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{FunctionId, FunctionSpec, FunctionStatus, Namespace, ProviderInfo, VersionInfo};
+use model::{
+    FunctionId, FunctionSpec, FunctionStatus, Namespace, NamespaceSpec, ProviderInfo, SecretId, SecretName,
+    SecretValue, VersionInfo,
+};
 use provider::{Provider, ProviderError, RouteTable};
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use error::OciError;
@@ -43,6 +49,8 @@ use health::Probe;
 use host::Host;
 use keeper::{Keeper, Plan};
 use launcher::LauncherConfig;
+use namespaces::Namespaces;
+use secrets::Secrets;
 use state::{State, Wish};
 
 /// What the provider is given.
@@ -50,8 +58,12 @@ use state::{State, Wish};
 pub struct Config {
     /// Locked by one platform at a time.
     pub data_dir: PathBuf,
-    /// Where all functions live.
+    /// Where functions live that name no namespace; it is always there.
     pub namespace: Namespace,
+    /// What secrets are encrypted with; made when it is first needed. `secrets.key` in the data directory when not set.
+    pub secrets_key_file: Option<PathBuf>,
+    /// Kept of what each function writes, bytes.
+    pub log_max: u64,
     /// How long a replica may take to answer its calls, and then to end, before it is killed.
     pub grace: Duration,
     /// What the provider tells of itself.
@@ -65,7 +77,7 @@ pub struct Oci {
 }
 
 struct Inner {
-    namespace: Namespace,
+    namespaces: Namespaces,
     version: VersionInfo,
     state: State,
     images: Arc<dyn Images>,
@@ -74,6 +86,8 @@ struct Inner {
     functions: Mutex<BTreeMap<FunctionId, Function>>,
     /// Changes of one function happen one after another; waiting for an image holds up no other function.
     turns: Mutex<BTreeMap<FunctionId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Held to name a namespace or a secret, and alone to remove one: what is named stays.
+    references: RwLock<()>,
     end: CancellationToken,
 }
 
@@ -88,16 +102,25 @@ struct Function {
 impl Oci {
     /// Removes what an earlier platform left, then brings up what is wished.
     pub async fn connect(config: Config, images: Arc<dyn Images>) -> Result<Oci, OciError> {
-        let data_dir = config.data_dir.clone();
-        let state = blocking(move || State::open(&data_dir)).await??;
+        let (data_dir, default) = (config.data_dir.clone(), config.namespace);
+        let key_file = config.secrets_key_file.unwrap_or_else(|| data_dir.join("secrets.key"));
+        let opened = move || {
+            let state = State::open(&data_dir)?;
+            let secrets = Secrets::open(data_dir.join("secrets"), key_file)?;
+            let namespaces = Namespaces::open(data_dir.join("namespaces"), default)?;
+            let wishes = state.load()?;
+            let kept = wishes.iter().map(|wish| wish.spec.id.namespace.clone()).chain(secrets.namespaces()?);
+            kept.collect::<BTreeSet<_>>().iter().for_each(|name| namespaces.adopt(name));
+            Ok::<_, OciError>((state, secrets, namespaces, wishes))
+        };
+        let (state, secrets, namespaces, wishes) = blocking(opened).await??;
         let launcher = LauncherConfig {
             folder: config.data_dir.join("containers"),
             cgroup: format!("minke-{}", state.instance()),
         };
-        let wishes = state.load()?;
-        let host = Host::connect(launcher, config.grace).await?;
+        let host = Host::connect(launcher, config.grace, Arc::new(secrets)).await?;
         let inner = Inner {
-            namespace: config.namespace,
+            namespaces,
             version: config.version,
             state,
             images,
@@ -105,6 +128,7 @@ impl Oci {
             routes: Arc::new(RouteTable::new()),
             functions: Mutex::default(),
             turns: Mutex::default(),
+            references: RwLock::default(),
             end: CancellationToken::new(),
         };
         let oci = Oci { inner: Arc::new(inner) };
@@ -133,8 +157,8 @@ impl Oci {
         F: Future<Output = Result<(), ProviderError>> + Send + 'static,
         Change: FnOnce(Arc<Inner>) -> F + Send + 'static,
     {
-        let (inner, id) = (Arc::clone(&self.inner), id.clone());
-        let changed = tokio::spawn(async move {
+        let id = id.clone();
+        self.finish(|inner| async move {
             let change = async {
                 if inner.end.is_cancelled() {
                     return Err(ProviderError::Unavailable { what: "the platform".to_owned(), source: None });
@@ -142,7 +166,17 @@ impl Oci {
                 change(Arc::clone(&inner)).await
             };
             inner.in_turn(&id, change).await
-        });
+        })
+        .await
+    }
+
+    /// Lets `change` finish even if whoever asked for it is gone.
+    async fn finish<F, Change>(&self, change: Change) -> Result<(), ProviderError>
+    where
+        F: Future<Output = Result<(), ProviderError>> + Send + 'static,
+        Change: FnOnce(Arc<Inner>) -> F,
+    {
+        let changed = tokio::spawn(change(Arc::clone(&self.inner)));
         changed.await.unwrap_or_else(|error| Err(ProviderError::backend("finish the change", error)))
     }
 }
@@ -178,11 +212,25 @@ impl Inner {
     }
 
     fn check_namespace(&self, namespace: &Namespace) -> Result<(), ProviderError> {
-        if *namespace == self.namespace {
+        if self.namespaces.contains(namespace) {
             return Ok(());
         }
-        let text = format!("namespace {namespace} does not exist; functions live in {}", self.namespace);
-        Err(ProviderError::Invalid(text))
+        Err(ProviderError::Invalid(format!("namespace {namespace} does not exist; create it first")))
+    }
+
+    /// What a function names must be there, and stay until the function is noted: see `references`.
+    async fn check_references(&self, spec: &FunctionSpec) -> Result<(), ProviderError> {
+        self.check_namespace(&spec.id.namespace)?;
+        secrets::manage::check(self, spec).await
+    }
+
+    /// A function that names the secret.
+    fn user_of(&self, secret: &SecretId) -> Option<FunctionId> {
+        let functions = self.functions();
+        let mut own = functions.iter().filter(|(id, _)| id.namespace == secret.namespace);
+        let names =
+            |function: &Function| function.plan.borrow().wish.spec.secrets.contains(secret.name.as_str());
+        own.find(|(_, function)| names(function)).map(|(id, _)| id.clone())
     }
 
     /// Whether this host can carry so many replicas of a function beside those of the others. Fewer than there are
@@ -213,11 +261,8 @@ impl Inner {
 
     /// All that can be said against a spec, before anything is changed.
     async fn prepare(&self, spec: &FunctionSpec) -> Result<image::Image, ProviderError> {
-        self.check_namespace(&spec.id.namespace)?;
         let spec = spec.clone().validate().map_err(|error| ProviderError::Invalid(error.to_string()))?;
-        if let Some(secret) = spec.secrets.first() {
-            return Err(ProviderError::Invalid(format!("secret {secret} is not found, create it first")));
-        }
+        self.check_references(&spec).await?;
         Probe::of(&spec).map_err(ProviderError::Invalid)?;
         let image = self.images.find(&spec.image).await.map_err(error::image)?;
         translate::container(&spec.id.to_string(), &spec, &image)
@@ -310,6 +355,40 @@ impl Provider for Oci {
     }
 
     async fn namespaces(&self) -> Result<Vec<Namespace>, ProviderError> {
-        Ok(vec![self.inner.namespace.clone()])
+        Ok(self.inner.namespaces.list())
+    }
+
+    async fn namespace(&self, name: &Namespace) -> Result<NamespaceSpec, ProviderError> {
+        namespaces::manage::get(&self.inner, name)
+    }
+
+    async fn create_namespace(&self, spec: NamespaceSpec) -> Result<(), ProviderError> {
+        self.finish(|inner| async move { namespaces::manage::create(&inner, spec).await }).await
+    }
+
+    async fn update_namespace(&self, spec: NamespaceSpec) -> Result<(), ProviderError> {
+        self.finish(|inner| async move { namespaces::manage::update(&inner, spec).await }).await
+    }
+
+    async fn delete_namespace(&self, name: &Namespace) -> Result<(), ProviderError> {
+        let name = name.clone();
+        self.finish(|inner| async move { namespaces::manage::delete(&inner, name).await }).await
+    }
+
+    async fn secrets(&self, namespace: &Namespace) -> Result<Vec<SecretName>, ProviderError> {
+        secrets::manage::list(&self.inner, namespace).await
+    }
+
+    async fn create_secret(&self, id: SecretId, value: SecretValue) -> Result<(), ProviderError> {
+        self.finish(|inner| async move { secrets::manage::create(&inner, id, value).await }).await
+    }
+
+    async fn update_secret(&self, id: SecretId, value: SecretValue) -> Result<(), ProviderError> {
+        self.finish(|inner| async move { secrets::manage::update(&inner, id, value).await }).await
+    }
+
+    async fn delete_secret(&self, id: &SecretId) -> Result<(), ProviderError> {
+        let id = id.clone();
+        self.finish(|inner| async move { secrets::manage::delete(&inner, id).await }).await
     }
 }

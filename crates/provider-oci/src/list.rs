@@ -8,7 +8,11 @@ use crate::{Inner, Wish};
 pub fn list(inner: &Inner, namespace: &Namespace) -> Result<Vec<FunctionStatus>, ProviderError> {
     inner.check_namespace(namespace)?;
     let functions = inner.functions();
-    Ok(functions.values().map(|function| status(inner, &function.plan.borrow().wish)).collect())
+    Ok(functions
+        .iter()
+        .filter(|(id, _)| id.namespace == *namespace)
+        .map(|(_, function)| status(inner, &function.plan.borrow().wish))
+        .collect())
 }
 
 pub fn get(inner: &Inner, id: &FunctionId) -> Result<FunctionStatus, ProviderError> {

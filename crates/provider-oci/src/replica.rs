@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image::Image;
-use model::FunctionId;
+use model::{FunctionId, SecretId};
 use provider::Endpoint;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -17,6 +17,7 @@ use crate::host::Host;
 use crate::launcher::Container;
 use crate::logs::{self, Tail};
 use crate::network::ReplicaDial;
+use crate::secrets::Handover;
 
 /// A replica that takes no call by then is given up and another is tried.
 const READY_TIME_MAX: Duration = Duration::from_secs(120);
@@ -39,6 +40,8 @@ pub enum Report {
 pub struct Replica {
     pub function: FunctionId,
     pub container: ContainerSpec,
+    /// Read anew at the start.
+    pub secrets: Vec<SecretId>,
     /// Held so that its layers are not collected under the container.
     pub image: Image,
     pub probe: Probe,
@@ -85,11 +88,19 @@ impl Replica {
             let (function, replica) = (self.function.to_string(), self.container.id.clone());
             host.tasks.spawn(tail.clone().follow(function, replica, stream, from));
         }
-        let run = launcher.run(&self.container, out_theirs, err_theirs).await;
+        let secrets = self.hand_over(host).await?;
+        let container = ContainerSpec { secrets: secrets.files, ..self.container.clone() };
+        let run = launcher.run(&container, secrets.content, out_theirs, err_theirs).await;
         let container = run.map_err(|error| error.to_string())?;
         let (pid, took_ms) = (container.pid(), begun.elapsed().as_millis());
         tracing::debug!(function = %self.function, replica = container.id(), pid, took_ms, "container started");
         Ok(container)
+    }
+
+    async fn hand_over(&self, host: &Host) -> Result<Handover, String> {
+        let (secrets, ids) = (Arc::clone(&host.secrets), self.secrets.clone());
+        let handover = crate::blocking(move || secrets.hand_over(&ids)).await;
+        handover.map_err(|error| error.to_string())?.map_err(|error| crate::error::chain(&error))
     }
 
     /// Until it is asked to go and has answered its calls, or ends by itself; then tells why.

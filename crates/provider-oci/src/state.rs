@@ -1,8 +1,7 @@
 //! What is wished for, on disk before it is done: one file for each function, `functions/<namespace>/<name>.json`.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -10,6 +9,8 @@ use model::image::Digest;
 use model::{FunctionId, FunctionSpec};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
+
+use crate::durable::{self, FileError, at, list, make_dir};
 
 const TEMPORARY: &str = "tmp";
 
@@ -27,13 +28,8 @@ pub struct Wish {
 
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    #[error("failed to {verb} {path}")]
-    Io {
-        verb: &'static str,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("another platform uses the data directory {0}, stop it or choose another with --data-dir")]
     InUse(PathBuf),
 }
@@ -64,23 +60,14 @@ impl State {
     /// Durable when it returns.
     pub fn save(&self, wish: &Wish) -> Result<(), StateError> {
         let path = self.path(&wish.spec.id);
-        let folder = self.folder(&wish.spec.id);
-        let existed = folder.exists();
-        make_dir(&folder)?;
-        if !existed {
-            sync_dir(&self.functions)?;
-        }
+        make_dir(&self.folder(&wish.spec.id))?;
         let text = serde_json::to_vec_pretty(wish).map_err(|error| at("write", &path)(error.into()))?;
-        replace(&path, &text)
+        Ok(durable::replace(&path, &path.with_extension(TEMPORARY), &text)?)
     }
 
     /// Durable when it returns; a function that is not there is removed already.
     pub fn remove(&self, id: &FunctionId) -> Result<(), StateError> {
-        let path = self.path(id);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", &path)(error)),
-            _ => sync_dir(&self.folder(id)),
-        }
+        Ok(durable::remove(&self.path(id))?)
     }
 
     /// Every wish that is whole. A temporary file is what a crash left of one that was never accepted.
@@ -120,11 +107,11 @@ impl State {
 
 fn lock(data_dir: &Path) -> Result<File, StateError> {
     let path = data_dir.join("lock");
-    let file = options().truncate(false).open(&path).map_err(at("open", &path))?;
+    let file = durable::options().truncate(false).open(&path).map_err(at("open", &path))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::InUse(data_dir.to_owned())),
-        Err(errno) => Err(at("lock", &path)(errno.into())),
+        Err(errno) => Err(at("lock", &path)(errno.into()).into()),
     }
 }
 
@@ -133,48 +120,12 @@ fn instance(data_dir: &Path) -> Result<String, StateError> {
     let is_valid = |text: &str| text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit());
     match fs::read_to_string(&path) {
         Ok(text) if is_valid(&text) => return Ok(text),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("read", &path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("read", &path)(error).into()),
         _ => (),
     }
     let instance = format!("{:08x}", fastrand::u32(..));
-    replace(&path, instance.as_bytes())?;
+    durable::replace(&path, &path.with_extension(TEMPORARY), instance.as_bytes())?;
     Ok(instance)
-}
-
-/// Writes a file so that a crash at any instant leaves the old one or the new one.
-fn replace(path: &Path, text: &[u8]) -> Result<(), StateError> {
-    let temporary = path.with_extension(TEMPORARY);
-    let mut file = options().truncate(true).open(&temporary).map_err(at("create", &temporary))?;
-    file.write_all(text).and_then(|()| file.sync_all()).map_err(at("write", &temporary))?;
-    fs::rename(&temporary, path).map_err(at("replace", path))?;
-    sync_dir(path.parent().unwrap_or(Path::new("/")))
-}
-
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.create(true).write(true).mode(0o600);
-    options
-}
-
-fn make_dir(path: &Path) -> Result<(), StateError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at("create", path))
-}
-
-fn sync_dir(path: &Path) -> Result<(), StateError> {
-    match File::open(path).and_then(|dir| dir.sync_all()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("sync", path)(error)),
-        _ => Ok(()),
-    }
-}
-
-fn list(path: &Path) -> Result<Vec<PathBuf>, StateError> {
-    let entries = fs::read_dir(path).map_err(at("list", path))?;
-    entries.map(|entry| entry.map(|entry| entry.path()).map_err(at("list", path))).collect()
-}
-
-fn at(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
-    let path = path.to_owned();
-    move |source| StateError::Io { verb, path, source }
 }
 
 #[cfg(test)]

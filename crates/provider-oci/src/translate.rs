@@ -33,6 +33,8 @@ pub fn container(
         user: text(config.map(|config| config.user())),
         hostname: function.id.name.to_string(),
         read_only: function.read_only_root,
+        // Read when a replica starts.
+        secrets: Vec::new(),
         limits: Limits {
             memory_bytes: function.limits.memory.map(|memory| memory.whole()),
             cpu_millis: function.limits.cpu.map(|cpu| cpu.milli()),

@@ -16,6 +16,8 @@ pub async fn update(inner: Arc<Inner>, spec: FunctionSpec) -> Result<(), Provide
     let replicas = min_replicas(&spec.labels).unwrap_or(old.replicas);
     inner.check_room(&id, replicas)?;
     let image = inner.prepare(&spec).await?;
+    let _kept = inner.references.read().await;
+    inner.check_references(&spec).await?;
     let wish = Wish {
         replicas,
         created_at: old.created_at,

@@ -27,6 +27,8 @@ pub(super) struct File {
     pub write_timeout: Option<String>,
     pub upstream_timeout: Option<String>,
     pub insecure_registries: Vec<String>,
+    pub secrets_key_file: Option<PathBuf>,
+    pub log_max: Option<String>,
     pub log: Option<String>,
     pub log_format: Option<String>,
 }

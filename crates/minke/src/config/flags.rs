@@ -30,6 +30,12 @@ pub struct Flags {
     /// The faas-provider server that the provider `remote` drives
     #[arg(long, value_name = "URL")]
     pub provider_url: Option<String>,
+    /// File of the key that secrets are encrypted with [default: secrets.key in the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub secrets_key_file: Option<PathBuf>,
+    /// How much is kept of what each function writes [default: 10Mi]
+    #[arg(long, value_name = "BYTES")]
+    pub log_max: Option<String>,
     /// Settings file [default: /etc/minke/minke.yaml, when it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use model::Namespace;
 use model::duration::parse_duration;
+use model::{Namespace, Quantity};
 
 use super::{ConfigError, ProviderKind, TIMEOUT_DEFAULT};
 
@@ -20,6 +20,15 @@ pub(super) const NAMESPACE: Reader<Namespace> =
     (|text| Namespace::parse(text).ok(), "a namespace: lower-case letters, digits and '-'");
 pub(super) const PROVIDER: Reader<ProviderKind> =
     (|text| ProviderKind::from_str(text, false).ok(), "a provider: oci, memory or remote");
+pub(super) const LOG_MAX: Reader<u64> = (
+    |text| {
+        let bytes = Quantity::from_str(text).ok()?.whole();
+        (LOG_MAX_LEAST..=LOG_MAX_MOST).contains(&bytes).then_some(bytes)
+    },
+    "a number of bytes from 64Ki to 1Gi, like 10Mi",
+);
+const LOG_MAX_LEAST: u64 = 64 * 1024;
+const LOG_MAX_MOST: u64 = 1024 * 1024 * 1024;
 
 pub(super) struct Sources<'a> {
     pub variables: &'a BTreeMap<String, String>,

@@ -113,10 +113,12 @@ impl Launcher {
         Ok(Launcher { link: Arc::new(Link { socket, containers, reader, gone }) })
     }
 
-    /// Builds and starts a container; its output goes to the two descriptors.
+    /// Builds and starts a container; its output goes to the two descriptors. `secrets` holds the bytes of those that
+    /// the spec names, one after another.
     pub async fn run(
         &self,
         spec: &ContainerSpec,
+        secrets: Option<OwnedFd>,
         stdout: OwnedFd,
         stderr: OwnedFd,
     ) -> Result<Container, LauncherError> {
@@ -138,12 +140,14 @@ impl Launcher {
         }
         // From here on a caller that gives up must not leave a container behind.
         let mut guard = StopOnDrop { link: Some(Arc::clone(&self.link)), id: spec.id.clone() };
-        let request = Request::Run { id: spec.id.clone() };
-        if let Err(error) = self.link.send(&request, &[file.as_fd(), stdout.as_fd(), stderr.as_fd()]).await {
+        let request = Request::Run { id: spec.id.clone(), secrets: secrets.is_some() };
+        let mut fds = vec![file.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        fds.extend(secrets.as_ref().map(AsFd::as_fd));
+        if let Err(error) = self.link.send(&request, &fds).await {
             self.link.lock().known.remove(&spec.id);
             return Err(LauncherError::Speak(error));
         }
-        drop((file, stdout, stderr));
+        drop((file, secrets, stdout, stderr));
         let outcome = started.await.unwrap_or(Err(LauncherError::Gone));
         // A container that started and cannot be reached is stopped by the guard.
         if !matches!(outcome, Err(LauncherError::TooManyFiles(_))) {

@@ -1,17 +1,23 @@
 //! The last step inside a container: becoming the image's own command.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use libcontainer::oci_spec::runtime::{Process, Spec};
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
 #[derive(Clone)]
-pub struct Exec;
+pub struct Exec {
+    /// A pidfd.
+    pub launcher: Arc<OwnedFd>,
+}
 
 impl Executor for Exec {
     /// Runs in the container before it is told to start, so that a missing command is the deploy's error.
@@ -20,6 +26,11 @@ impl Executor for Exec {
         // No container outlives the launcher, even one killed with SIGKILL.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(|errno| refuse(format!("failed to set the parent death signal: {errno}")))?;
+        // One that was killed before sends no signal any more.
+        let mut launcher = [PollFd::new(&*self.launcher, PollFlags::IN)];
+        if rustix::event::poll(&mut launcher, Some(&Timespec::default())) != Ok(0) {
+            return Err(refuse("launcher is gone".to_owned()));
+        }
         let process = spec.process().as_ref().ok_or_else(|| refuse("no process".to_owned()))?;
         find(process).map(drop).map_err(refuse)
     }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -29,6 +30,8 @@ pub struct Server {
     socket: OwnedFd,
     folders: Folders,
     cgroups: Cgroups,
+    /// A pidfd of this process.
+    own: Arc<OwnedFd>,
     containers: HashMap<String, State>,
     /// Ends of processes nobody asked for yet: a container can be gone before its worker has told its pid.
     strays: HashMap<Pid, WaitStatus>,
@@ -45,11 +48,12 @@ enum State {
 }
 
 impl Server {
-    pub fn new(socket: OwnedFd, folders: Folders, cgroups: Cgroups) -> Server {
+    pub fn new(socket: OwnedFd, folders: Folders, cgroups: Cgroups, own: OwnedFd) -> Server {
         Server {
             socket,
             folders,
             cgroups,
+            own: Arc::new(own),
             containers: HashMap::new(),
             strays: HashMap::new(),
             leaving: HashMap::new(),
@@ -120,7 +124,7 @@ impl Server {
 
     fn request(&mut self) {
         match wire::receive::<Request>(&self.socket) {
-            Ok(Some((Request::Run { id }, fds))) => self.build(id, fds),
+            Ok(Some((Request::Run { id, secrets }, fds))) => self.build(id, secrets, fds),
             Ok(Some((Request::Stop { id, grace_ms }, _))) => self.stop(&id, Duration::from_millis(grace_ms)),
             Ok(None) => self.bid_farewell(),
             Err(errno) => {
@@ -130,17 +134,22 @@ impl Server {
         }
     }
 
-    fn build(&mut self, id: String, fds: Vec<OwnedFd>) {
+    fn build(&mut self, id: String, secrets: bool, mut fds: Vec<OwnedFd>) {
+        // What is missing is missing at the end: without it, one of the others is taken for it and too few are left.
+        let secrets = if secrets { fds.pop() } else { None };
         let refused = match <[OwnedFd; 3]>::try_from(fds) {
             Err(_) => TOO_FEW_DESCRIPTORS.to_owned(),
             Ok(_) if self.containers.contains_key(&id) => format!("container {id} exists"),
-            Ok([spec, stdout, stderr]) => match self.fork_worker(Job { spec, stdout, stderr }) {
-                Ok(state) => {
-                    self.containers.insert(id, state);
-                    return;
+            Ok([spec, stdout, stderr]) => {
+                match self.fork_worker(Job { spec, stdout, stderr, secrets, launcher: Arc::clone(&self.own) })
+                {
+                    Ok(state) => {
+                        self.containers.insert(id, state);
+                        return;
+                    }
+                    Err(error) => format!("failed to fork a worker: {error}"),
                 }
-                Err(error) => format!("failed to fork a worker: {error}"),
-            },
+            }
         };
         self.tell(&Event::Refused { id, reason: refused }, &[]);
     }

@@ -17,13 +17,13 @@ use crate::container::Exit;
 
 const PACKET_BYTES_MAX: usize = 32 * 1024;
 const REASON_BYTES_MAX: usize = 4 * 1024;
-const FDS_MAX: usize = 3;
+const FDS_MAX: usize = 4;
 
 /// From the platform to the launcher.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// With the spec's memory file, stdout and stderr.
-    Run { id: String },
+    /// With the spec's memory file, stdout and stderr, and the memory file of the secrets where there are any.
+    Run { id: String, secrets: bool },
     /// SIGTERM now, SIGKILL after the grace.
     Stop { id: String, grace_ms: u64 },
 }

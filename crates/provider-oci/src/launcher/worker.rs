@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
@@ -19,16 +20,20 @@ use rustix::thread::UnshareFlags;
 use super::cgroup::{CgroupError, Cgroups};
 use super::exec::Exec;
 use super::rootfs::RootfsError;
+use super::secrets::SecretsError;
 use super::user::UserError;
 use super::wire::{self, Outcome};
-use super::{bundle, netns, process, rootfs, user};
+use super::{bundle, netns, process, rootfs, secrets, user};
 use crate::container::{ContainerSpec, ContainerSpecError};
 
-/// What the worker is given: the spec's memory file and the container's output.
+/// What the worker is given: the spec's memory file, the container's output, and the secrets' memory file.
 pub struct Job {
     pub spec: OwnedFd,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
+    pub secrets: Option<OwnedFd>,
+    /// A pidfd: no container may begin once the launcher is gone.
+    pub launcher: Arc<OwnedFd>,
 }
 
 /// Where a container's files are.
@@ -52,6 +57,8 @@ enum WorkerError {
     Cgroup(#[from] CgroupError),
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     #[error(transparent)]
     User(#[from] UserError),
     #[error("failed to {0}")]
@@ -86,6 +93,9 @@ fn build(job: Job, folders: &Folders, cgroups: &Cgroups) -> Result<(i32, OwnedFd
     let root = rootfs::mount(&spec.layers, &folders.replicas.join(&spec.id), &target)?;
     rootfs::make_mount_points(&root)?;
     rootfs::make_dir(&root, &spec.cwd)?;
+    if !spec.secrets.is_empty() {
+        secrets::mount(&root, &spec.secrets, &job.secrets.ok_or(SecretsError::Incomplete)?)?;
+    }
     let ids = user::resolve(&root, &spec.user)?;
     complete_env(&mut spec, &ids.home);
     redirect(job.stdout, job.stderr, ids.uid, ids.gid)
@@ -96,16 +106,16 @@ fn build(job: Job, folders: &Folders, cgroups: &Cgroups) -> Result<(i32, OwnedFd
     drop(root);
 
     process::hold_signals(false);
-    let pid = create(&spec.id, &bundle, &folders.run.join("state"))?;
+    let pid = create(&spec.id, &bundle, &folders.run.join("state"), job.launcher)?;
     cgroups.limit_cpu(&spec.id, &spec.limits)?;
     let socket = folders.run.join("state").join(&spec.id).join(NOTIFY_FILE);
     NotifySocket::new(socket).notify_container_start().map_err(WorkerError::Start)?;
     Ok((pid, netns))
 }
 
-fn create(id: &str, bundle: &Path, state: &Path) -> Result<i32, WorkerError> {
+fn create(id: &str, bundle: &Path, state: &Path, launcher: Arc<OwnedFd>) -> Result<i32, WorkerError> {
     let container = ContainerBuilder::new(id.to_owned(), SyscallType::default())
-        .with_executor(Exec)
+        .with_executor(Exec { launcher })
         .with_root_path(state)
         .map_err(WorkerError::Create)?
         .as_init(bundle)

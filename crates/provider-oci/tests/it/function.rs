@@ -144,7 +144,11 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
             }
             assert!(matches!(platform.oci.get(&spec.id).await, Err(ProviderError::NotFound { .. })));
         };
-        check(&|spec| _ = spec.secrets.insert("token".into()), "secret token is not found").await;
+        check(
+            &|spec| _ = spec.secrets.insert("token".into()),
+            "secret token of namespace openfaas-fn is not found",
+        )
+        .await;
         check(&|spec| _ = spec.env.insert("A=B".into(), "x".into()), "cannot be the name of a variable")
             .await;
         check(&|spec| _ = spec.env.insert("A".into(), "\0".into()), "NUL").await;

@@ -18,6 +18,7 @@ mod moved;
 mod platform;
 mod refusals;
 mod remains;
+mod secrets;
 mod support;
 
 fn main() -> std::process::ExitCode {
@@ -37,6 +38,7 @@ fn main() -> std::process::ExitCode {
         lost::TESTS,
         moved::TESTS,
         refusals::TESTS,
+        secrets::TESTS,
         conformance::TESTS,
     ])
 }

@@ -80,6 +80,8 @@ pub fn config(folder: &Path) -> Config {
     Config {
         data_dir: folder.to_owned(),
         namespace: Namespace::default(),
+        secrets_key_file: None,
+        log_max: 10 << 20,
         grace: Duration::from_secs(5),
         version: version(),
     }

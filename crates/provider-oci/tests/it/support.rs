@@ -1,10 +1,11 @@
 //! A launcher, an image of busybox, and what to ask them.
 
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use provider_oci::container::{ContainerSpec, Exit, Limits};
+use provider_oci::container::{ContainerSpec, Exit, Limits, SecretFile};
 use provider_oci::launcher::{Container, Launcher, LauncherConfig, LauncherError};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
@@ -74,7 +75,23 @@ impl Output {
 pub async fn start(launcher: &Launcher, spec: &ContainerSpec) -> Result<(Container, Output), LauncherError> {
     let (out, out_write) = pipe();
     let (err, err_write) = pipe();
-    Ok((launcher.run(spec, out_write, err_write).await?, Output { out, err }))
+    Ok((launcher.run(spec, None, out_write, err_write).await?, Output { out, err }))
+}
+
+/// With secrets, whose values lie in memory one after another.
+pub async fn start_with(
+    launcher: &Launcher,
+    mut spec: ContainerSpec,
+    secrets: &[(&str, &[u8])],
+) -> Result<(Container, Output), LauncherError> {
+    let file = |(name, value): &(&str, &[u8])| SecretFile { name: (*name).into(), bytes: value.len() as u64 };
+    spec.secrets = secrets.iter().map(file).collect();
+    let content = rustix::fs::memfd_create("secrets", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    let mut content = std::fs::File::from(content);
+    secrets.iter().for_each(|(_, value)| content.write_all(value).unwrap());
+    let (out, out_write) = pipe();
+    let (err, err_write) = pipe();
+    Ok((launcher.run(&spec, Some(content.into()), out_write, err_write).await?, Output { out, err }))
 }
 
 pub fn spec(folder: &Path, id: &str, script: &str) -> ContainerSpec {
@@ -87,6 +104,7 @@ pub fn spec(folder: &Path, id: &str, script: &str) -> ContainerSpec {
         user: String::new(),
         hostname: "test".to_owned(),
         read_only: false,
+        secrets: Vec::new(),
         limits: Limits::default(),
     }
 }
