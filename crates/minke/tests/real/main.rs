@@ -9,6 +9,7 @@ mod isolation;
 mod leaks;
 mod load;
 mod platform;
+mod prometheus;
 mod registry;
 mod settings;
 mod zero_loss;
