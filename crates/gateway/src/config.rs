@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::{Namespace, VersionInfo};
 
+use crate::exchange::Observers;
 use crate::metrics::Collectors;
 use crate::{Challenges, Domains};
 
@@ -54,6 +55,8 @@ pub struct Config {
     /// answered with `Connection: close`.
     pub drain_grace: Duration,
     pub version: VersionInfo,
+    /// Who is told of each request.
+    pub observers: Observers,
     /// What else stands on the metrics page.
     pub collectors: Collectors,
 }
@@ -102,6 +105,7 @@ impl Default for Config {
                 sha: "unknown".into(),
                 commit_message: None,
             },
+            observers: Observers::default(),
             collectors: Collectors::default(),
         }
     }

@@ -16,6 +16,7 @@ use provider::{Body, Call, Invoke, InvokeError, Provider, Route};
 use crate::Config;
 use crate::body::Answer;
 use crate::error::invoke_status;
+use crate::exchange::{Marks, Stage};
 use crate::metrics::{Metrics, Observation};
 use crate::tasks::Tasks;
 use activate::Activation;
@@ -51,6 +52,7 @@ impl Pipeline {
         let mut permit = self.admission.enter()?;
         let route = self.lookup.find(&call.function).await?;
         let mut observation = self.metrics.observe(&route.id);
+        Marks::of(call.request.extensions()).function(&route.id);
         let idle_timeout = self.forward.timeout(&route);
         let reached = match permit.admit(&route, &mut call) {
             Ok(()) => self.reach(route, call, &observation).await,
@@ -76,16 +78,20 @@ impl Pipeline {
         mut call: Box<Call>,
         observation: &Observation,
     ) -> Result<forward::Answered, InvokeError> {
+        let marks = Marks::of(call.request.extensions());
         let mut tried = Tried::default();
         loop {
             if route.endpoints.is_empty() {
                 let begun = Instant::now();
+                marks.begin(|| Stage::Activation);
                 route = self.activation.awake(route).await?;
+                marks.end();
                 observation.cold(begun.elapsed());
             }
             let Some(endpoint) = balance::pick(&route.endpoints, &tried) else {
                 return Err(tried.into_error());
             };
+            marks.begin(|| Stage::Upstream { replica: endpoint.replica().to_owned() });
             match self.forward.send(&route, endpoint, call).await {
                 Err(InvokeError::Connect { function, call: Some(unsent), source }) if tried.may_go_on() => {
                     tracing::debug!(function = %function, replica = endpoint.replica(), error = %source, "a replica is not reached");

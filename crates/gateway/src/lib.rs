@@ -3,6 +3,7 @@
 //! It names no backend. The whole contract is in `router`; the way of a call is in `invoke`; what an error becomes is in
 //! `error`.
 
+mod access;
 mod auth;
 mod body;
 mod challenges;
@@ -10,6 +11,7 @@ mod config;
 mod domains;
 mod doubt;
 mod error;
+mod exchange;
 mod flight;
 mod front;
 mod function;
@@ -25,6 +27,7 @@ mod server;
 mod stall;
 mod system;
 mod tasks;
+mod trace;
 mod tunnel;
 
 use std::sync::Arc;
@@ -37,11 +40,14 @@ use invoke::Pipeline;
 use metrics::Metrics;
 use tasks::Tasks;
 
+pub use access::{AccessFormat, AccessLog};
 pub use challenges::{Answering, Challenges};
 pub use config::{Config, Credentials};
 pub use domains::{DomainError, DomainRule, Domains};
+pub use exchange::{Exchange, Leg, LegKind, Observers};
 pub use metrics::{Collect, Collected, Collectors};
 pub use server::Listeners;
+pub use trace::{Parent, SpanId, TraceId, Traced, Tracer};
 
 /// One platform's front door. Clones are the same one.
 #[derive(Clone)]

@@ -15,7 +15,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::front::{answer, scrape};
+use crate::exchange::answer;
+use crate::front::scrape;
 use crate::{Gateway, Inner};
 use acceptor::{Accepted, Acceptor};
 use connection::Rules;

@@ -1,5 +1,6 @@
 //! The gateway over real sockets.
 
+mod access;
 mod activation;
 mod by_hand;
 mod conformance;
