@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 
 use crate::http1::ResponseBody;
 
-pub use received::{BodyRefused, Received};
+pub use received::{BodyRefused, Progress, Received};
 
 /// Any failure of a body; its source chain tells whose.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -67,6 +67,14 @@ impl Body {
             }
         }
         Ok(())
+    }
+
+    /// Tells how it advances, where it is long and a client sends it.
+    pub fn watch(&mut self) -> Option<Progress> {
+        match self {
+            Self::Received(received) => received.watch(),
+            _ => None,
+        }
     }
 
     /// Puts a frame that was already taken from a body back before the rest of it.

@@ -13,6 +13,9 @@ use crate::Config;
 /// An answer whose body may still be on its way, and the replica's count of it.
 pub(super) type Answered = (Response<Body>, InFlight);
 
+/// Bytes of a long body that must come within each timeout for its call to go on: a trickle would hold a replica for ever.
+const UPLOAD_MIN: u64 = 16 * 1024;
+
 pub(super) struct Forward {
     user_agent: HeaderValue,
     timeout: Duration,
@@ -41,8 +44,15 @@ impl Forward {
         call.request.headers_mut().entry(USER_AGENT).or_insert_with(|| self.user_agent.clone());
         let in_flight = endpoint.begin();
         let patience = self.timeout(route);
-        let answer = timeout(patience, endpoint.invoke(*call)).await;
-        let response = answer.map_err(|_| InvokeError::Timeout(patience))??;
-        Ok((response, in_flight))
+        let mut upload = call.request.body_mut().watch();
+        let mut answer = endpoint.invoke(*call);
+        loop {
+            match timeout(patience, answer.as_mut()).await {
+                Ok(response) => return Ok((response?, in_flight)),
+                // It may be about to answer, when all of it is there.
+                Err(_) if upload.as_mut().is_some_and(|upload| upload.advance() >= UPLOAD_MIN) => {}
+                Err(_) => return Err(InvokeError::Timeout(patience)),
+            }
+        }
     }
 }

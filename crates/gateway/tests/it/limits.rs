@@ -1,9 +1,10 @@
 //! What the annotations of a function say about its calls.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway::Config;
 use provider::Provider;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::by_hand::{ByHand, rest, until, write};
 use crate::support::{Served, deployed};
@@ -34,6 +35,45 @@ async fn a_timeout_of_its_own_bounds_the_head_and_each_silence() {
     write(&mut replica, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").await;
     let answer = rest(&mut client).await;
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nhello"), "{answer}");
+    hand.served.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_long_on_its_way_is_waited_for_and_a_trickle_is_not() {
+    const PIECE: usize = 32 * 1024;
+    let hand = ByHand::start(Config::default(), &[("minke/timeout", "200ms")]).await;
+    let mut client = hand.client(&format!("{POST}content-length: {}\r\n\r\n", PIECE * 10)).await;
+    let (mut replica, _) = hand.call().await;
+    let mut piece = vec![0; PIECE];
+    let begun = Instant::now();
+    for _ in 0..10 {
+        in_time(client.write_all(&piece)).await.expect("write");
+        in_time(replica.read_exact(&mut piece)).await.expect("read");
+        // Not to wait for anything: it is the client that is slow.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(begun.elapsed() > Duration::from_millis(400));
+    write(&mut replica, OK).await;
+    until(&mut client, "ok").await;
+
+    let mut client = hand.client(&format!("{POST}content-length: {}\r\n\r\n", PIECE * 10)).await;
+    let (mut replica, _) = hand.call().await;
+    let (mut incoming, mut outgoing) = client.split();
+    let trickle = async {
+        while outgoing.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let answer = async {
+        let mut answer = String::new();
+        let _ = in_time(incoming.read_to_string(&mut answer)).await;
+        answer
+    };
+    let answer = tokio::select! { answer = answer => answer, () = trickle => unreachable!() };
+    refused(&answer, "504", &[]);
+    assert!(rest(&mut replica).await.bytes().all(|byte| byte == b'x'));
+    drop(client);
     hand.served.stop().await;
 }
 

@@ -1,15 +1,20 @@
 //! The body of a request as its client sends it, and what a client is held to: a size, and to keep sending.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::BoxError;
+
+/// Bytes that come at once, or hardly later.
+const SHORT_MAX: u64 = 64 * 1024;
 
 /// What hyper's server receives, with bounds. A body that is there when it is asked for costs neither a timer nor an
 /// allocation.
@@ -22,6 +27,14 @@ pub struct Received {
     /// Made when the body is waited for in earnest, and kept for the next wait.
     deadline: Option<Pin<Box<Sleep>>>,
     waiting: bool,
+    progress: Option<Arc<AtomicU64>>,
+}
+
+/// How much of a body has come, for whoever waits for the answer to it.
+#[derive(Debug)]
+pub struct Progress {
+    received: Arc<AtomicU64>,
+    seen: u64,
 }
 
 /// Why the rest of a client's body is not taken.
@@ -36,7 +49,24 @@ pub enum BodyRefused {
 impl Received {
     /// Fails when nothing comes for as long as `patience` while it is asked for.
     pub fn new(incoming: Incoming, patience: Duration) -> Self {
-        Self { incoming, max: u64::MAX, left: u64::MAX, patience, deadline: None, waiting: false }
+        Self {
+            incoming,
+            max: u64::MAX,
+            left: u64::MAX,
+            patience,
+            deadline: None,
+            waiting: false,
+            progress: None,
+        }
+    }
+
+    /// None where it is too short to take its time.
+    pub(super) fn watch(&mut self) -> Option<Progress> {
+        if self.size_hint().upper().is_some_and(|most| most <= SHORT_MAX) {
+            return None;
+        }
+        let received = Arc::clone(self.progress.get_or_insert_default());
+        Some(Progress { received, seen: 0 })
     }
 
     pub(super) fn limit(&mut self, max: u64) {
@@ -46,6 +76,9 @@ impl Received {
     fn received(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
         self.waiting = false;
         let size = frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let Some(progress) = &self.progress {
+            progress.fetch_add(size, Ordering::Relaxed);
+        }
         self.left = self.left.checked_sub(size).ok_or(BodyRefused::TooLarge(self.max))?;
         Ok(frame)
     }
@@ -70,6 +103,14 @@ impl Received {
                 deadline.as_mut().poll(cx)
             }
         }
+    }
+}
+
+impl Progress {
+    /// Bytes that came since this was asked before.
+    pub fn advance(&mut self) -> u64 {
+        let received = self.received.load(Ordering::Relaxed);
+        received - std::mem::replace(&mut self.seen, received)
     }
 }
 
