@@ -2,6 +2,7 @@
 
 mod file;
 mod flags;
+mod serving;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use model::env::{self, openfaas};
 use serde::Deserialize;
 
 pub use flags::Flags;
+pub use serving::Serving;
 
 use file::File;
 use sources::{ADDRESS, LOG_MAX, NAMESPACE, PROVIDER, Sources, value_error};
@@ -54,6 +56,7 @@ pub struct Config {
     pub read_timeout: Duration,
     pub write_timeout: Duration,
     pub upstream_timeout: Duration,
+    pub serving: Serving,
     pub insecure_registries: Vec<String>,
     /// Beside the secrets when none is set.
     pub secrets_key_file: Option<PathBuf>,
@@ -91,6 +94,7 @@ impl Config {
         let mut warnings = Vec::new();
 
         let mut first = Sources { variables, warnings: &mut warnings };
+        let serving = Serving::resolve(&first, &file)?;
         let listen = first.parsed(flags.listen, env::LISTEN, file.listen, "listen", ADDRESS)?;
         let metrics_listen = first.parsed(
             flags.metrics_listen,
@@ -152,6 +156,7 @@ impl Config {
             read_timeout,
             write_timeout,
             upstream_timeout,
+            serving,
             insecure_registries: insecure.unwrap_or(file.insecure_registries),
             secrets_key_file: key_file.or(file.secrets_key_file),
             log_max: log_max.unwrap_or(LOG_MAX_DEFAULT),

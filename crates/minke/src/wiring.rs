@@ -99,6 +99,7 @@ fn gateway_config(config: &Config, credentials: Option<&Credentials>) -> gateway
     let auth = credentials
         .map(|known| gateway::Credentials { user: known.user.clone(), password: known.password.clone() });
     let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let (defaults, serving) = (gateway::Config::default(), &config.serving);
     let settings = gateway::Config {
         auth,
         namespace: config.namespace.clone(),
@@ -107,8 +108,14 @@ fn gateway_config(config: &Config, credentials: Option<&Credentials>) -> gateway
         upstream_timeout: config.upstream_timeout,
         activation_timeout: config.upstream_timeout,
         scale_from_zero: config.scale_from_zero,
+        calls_max: serving.calls_max.unwrap_or(defaults.calls_max),
+        connections_max: serving.connections_max.unwrap_or(defaults.connections_max),
+        body_max: serving.max_body,
+        workers: serving.workers.unwrap_or(defaults.workers),
+        drain_delay: serving.drain_delay.unwrap_or(defaults.drain_delay),
+        drain_grace: serving.drain_grace.unwrap_or(defaults.drain_grace),
         version: version(),
-        ..gateway::Config::default()
+        ..defaults
     };
     settings.within_descriptors(descriptors.map_or(usize::MAX, |limit| limit as usize))
 }

@@ -40,6 +40,19 @@ variables! {
     PROVIDER = "MINKE_PROVIDER", "`oci`; `remote` when a provider URL is given",
         "Where functions run: `oci`, `memory` or `remote`.";
     PROVIDER_URL = "MINKE_PROVIDER_URL", "none", "The faas-provider server that the provider `remote` drives.";
+    WORKERS = "MINKE_WORKERS", "one for each core", "Threads that serve connections.";
+    CALLS_MAX = "MINKE_CALLS_MAX", "`10000`, less where descriptors are few",
+        "Calls under way at once; more are answered 429.";
+    CONNECTIONS_MAX = "MINKE_CONNECTIONS_MAX", "`15000`, less where descriptors are few",
+        "Connections of clients at once; more wait to be accepted.";
+    MAX_BODY = "MINKE_MAX_BODY", "no bound",
+        "Largest body of a call, such as `10Mi`; a larger one is answered 413. The annotation `minke/max-body` beats it.";
+    DRAIN_DELAY = "MINKE_DRAIN_DELAY", "`0s`",
+        "At shutdown: how long connections are still accepted while `/healthz` already says 503.";
+    DRAIN_GRACE = "MINKE_DRAIN_GRACE", "`1s`",
+        "At shutdown: how long an idle connection stays open for a request that may be on its way.";
+    DRAIN_TIMEOUT = "MINKE_DRAIN_TIMEOUT", "`write_timeout`",
+        "At shutdown: how long what is under way may take before it is cut off.";
     LOG = "MINKE_LOG", "`info`", "Filter of the log: `warn`, `debug`, `info,gateway=debug`, …";
     LOG_FORMAT = "MINKE_LOG_FORMAT", "`text`", "Form of the log: `text` or `json`.";
     INSECURE_REGISTRIES = "MINKE_INSECURE_REGISTRIES", "none",

@@ -118,5 +118,5 @@ fn start_log(config: &Config) -> Result<(), Failure> {
 
 /// How long a drain may take before what is left is cut off.
 pub fn drain_timeout(config: &Config) -> Duration {
-    config.write_timeout
+    config.serving.drain_timeout.unwrap_or(config.write_timeout)
 }
