@@ -5,6 +5,7 @@ mod compat;
 mod conformance;
 mod crash;
 mod demo;
+mod grpc;
 mod isolation;
 mod leaks;
 mod load;
