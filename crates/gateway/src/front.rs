@@ -14,7 +14,7 @@ use crate::doubt::doubt;
 use crate::error::ApiError;
 use crate::peer::Peer;
 use crate::router::{Route, route};
-use crate::{Inner, function, metrics, system};
+use crate::{Inner, function, metrics, openapi, system};
 
 /// Answers a request to the API.
 pub(crate) async fn answer(
@@ -48,6 +48,7 @@ pub(crate) async fn answer(
         Route::System(_) | Route::Health => Box::pin(manage(gateway, request)).await,
         Route::Home => Ok(redirect(StatusCode::TEMPORARY_REDIRECT, "/ui/")),
         Route::Ui => Err(gateway.ui(&request)),
+        Route::OpenApi => Ok(described()),
         Route::Moved(path) => Ok(moved(request.method(), path, uri.query())),
         Route::MethodNotAllowed(allowed) => Err(ApiError::MethodNotAllowed(allowed)),
         Route::NotFound => Err(ApiError::NoRoute),
@@ -91,6 +92,12 @@ async fn health(gateway: &Inner) -> Result<Response<Body>, ApiError> {
     let late = ProviderError::Unavailable { what: "the provider".into(), source: None };
     asked.unwrap_or(Err(late))?;
     Ok(Response::new(Body::Empty))
+}
+
+fn described() -> Response<Body> {
+    let mut response = Response::new(Body::from(openapi::DOCUMENT));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// 301 lets clients turn a POST into a GET, which would list where it should deploy; 308 does not.

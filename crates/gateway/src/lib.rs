@@ -21,6 +21,7 @@ pub mod fuzzing;
 mod headers;
 mod invoke;
 mod metrics;
+mod openapi;
 mod peer;
 mod router;
 mod server;

@@ -14,6 +14,7 @@ pub(crate) enum Route<'a> {
     Ui,
     Home,
     Health,
+    OpenApi,
     /// The same path without `//`, `.` and `..`.
     Moved(String),
     /// What the path does allow, as the header `Allow` tells it.
@@ -57,6 +58,7 @@ pub(crate) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
     match path {
         "/" => get(method, Route::Home),
         "/healthz" => get(method, Route::Health),
+        "/openapi.json" => get(method, Route::OpenApi),
         "/system/functions" => match *method {
             Method::GET => Route::System(System::List),
             Method::POST => Route::System(System::Deploy),

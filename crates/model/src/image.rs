@@ -86,9 +86,11 @@ impl ImageRef {
             return Err(ImageRefError::Tag { text: text.to_owned() });
         }
         let (registry, repository) = split_registry(name);
-        let registry = match registry {
+        let registry = registry.map(str::to_ascii_lowercase);
+        let registry = match registry.as_deref() {
             None | Some("docker.io" | "index.docker.io" | "registry-1.docker.io") => DEFAULT_REGISTRY,
-            Some(registry) if is_registry(registry) => registry,
+            // What only its upper case tells from a name would be read as one the next time.
+            Some(registry) if is_registry(registry) && is_told_apart(registry) => registry,
             Some(_) => return Err(ImageRefError::Registry { text: text.to_owned() }),
         };
         if repository.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -97,7 +99,7 @@ impl ImageRef {
         if !repository.split('/').all(is_path_component) {
             return Err(ImageRefError::Repository { text: text.to_owned() });
         }
-        if repository.len() == 64 && is_lower_hex(repository) {
+        if looks_like_id(repository) {
             return Err(ImageRefError::LooksLikeId { text: text.to_owned() });
         }
         let repository = match registry == DEFAULT_REGISTRY && !repository.contains('/') {
@@ -112,7 +114,7 @@ impl ImageRef {
             (None, None) => Some(DEFAULT_TAG.to_owned()),
             (tag, _) => tag.map(str::to_owned),
         };
-        Ok(Self { registry: registry.to_ascii_lowercase(), repository, tag, digest })
+        Ok(Self { registry: registry.to_owned(), repository, tag, digest })
     }
 
     /// Host and, when given, port: `docker.io`, `127.0.0.1:5000`.
@@ -142,12 +144,18 @@ impl ImageRef {
     /// As people write it: without `docker.io/` and `library/`. The tag stays, also when it is `latest`.
     pub fn familiar(&self) -> String {
         let name = match self.registry.as_str() {
-            DEFAULT_REGISTRY => self.repository.strip_prefix("library/").filter(|name| !name.contains('/')),
+            DEFAULT_REGISTRY => {
+                let short = self.repository.strip_prefix("library/");
+                short.filter(|name| !name.contains('/') && !looks_like_id(name))
+            }
             _ => None,
         };
         match name {
             Some(name) => format!("{name}{}", self.suffix()),
-            None if self.registry == DEFAULT_REGISTRY => format!("{}{}", self.repository, self.suffix()),
+            // A first part that looks like a registry would be taken for one.
+            None if self.registry == DEFAULT_REGISTRY && split_registry(&self.repository).0.is_none() => {
+                format!("{}{}", self.repository, self.suffix())
+            }
             None => self.to_string(),
         }
     }
@@ -248,15 +256,19 @@ fn split_tag(text: &str) -> (&str, Option<&str>) {
 /// The first part is a registry when no image name could look like it.
 fn split_registry(name: &str) -> (Option<&str>, &str) {
     match name.split_once('/') {
-        Some((first, rest))
-            if first == "localhost"
-                || first.contains(['.', ':', '[']) && !first.starts_with('.')
-                || first.bytes().any(|b| b.is_ascii_uppercase()) =>
-        {
+        Some((first, rest)) if is_told_apart(first) || first.bytes().any(|b| b.is_ascii_uppercase()) => {
             (Some(first), rest)
         }
         _ => (None, name),
     }
+}
+
+fn looks_like_id(name: &str) -> bool {
+    name.len() == 64 && is_lower_hex(name)
+}
+
+fn is_told_apart(first: &str) -> bool {
+    first == "localhost" || first.contains(['.', ':', '[']) && !first.starts_with('.')
 }
 
 fn is_registry(text: &str) -> bool {
@@ -342,6 +354,9 @@ mod tests {
             "ghcr.io/openfaas/alpine:latest",
         );
         check("GHCR.io/x/y", "ghcr.io/x/y:latest", "ghcr.io/x/y:latest");
+        check("DOCKER.io/x", "docker.io/library/x:latest", "x:latest");
+        check("docker.io/a.b/c", "docker.io/a.b/c:latest", "docker.io/a.b/c:latest");
+        check("docker.io/localhost/c", "docker.io/localhost/c:latest", "docker.io/localhost/c:latest");
         check("localhost/x", "localhost/x:latest", "localhost/x:latest");
         check("localhost:5000/x:V1.0_a-b", "localhost:5000/x:V1.0_a-b", "localhost:5000/x:V1.0_a-b");
         check("127.0.0.1:5000/a/b", "127.0.0.1:5000/a/b:latest", "127.0.0.1:5000/a/b:latest");
@@ -383,6 +398,7 @@ mod tests {
             "[zz]/a",
             "[::1]x/a",
             "r_x.io/a",
+            "Registry/a",
             "a:b:c/d",
         ] {
             assert!(matches!(refused(text), ImageRefError::Registry { .. }), "{text}: {:?}", refused(text));

@@ -11,6 +11,7 @@ mod expectations;
 mod http2;
 mod limits;
 mod metrics;
+mod openapi;
 mod recorder;
 mod refusals;
 mod script;

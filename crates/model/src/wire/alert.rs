@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::decode::go_object;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlertRequest {
     /// Of the group; for alerts that do not tell their own.
     pub status: Option<String>,
@@ -14,6 +15,7 @@ pub struct AlertRequest {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Alert {
     /// `firing` or `resolved`.
     pub status: Option<String>,

@@ -8,6 +8,7 @@ use super::decode::go_object;
 
 /// Every field may be absent or `null`; unknown keys (`network`, `registryAuth`, …) are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionDeployment {
     pub service: Option<String>,
@@ -33,6 +34,7 @@ pub struct FunctionDeployment {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FunctionResources {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<String>,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InfoResponse {
     /// Absent or `null` in some foreign gateways; never in ours.
     #[serde(default)]
@@ -14,6 +15,7 @@ pub struct InfoResponse {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProviderResponse {
     #[serde(default)]
     pub provider: String,
@@ -24,6 +26,7 @@ pub struct ProviderResponse {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionResponse {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_message: Option<String>,

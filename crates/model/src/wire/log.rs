@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::decode::go_object;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogMessage {
     pub name: Option<String>,
     pub namespace: Option<String>,

@@ -8,6 +8,7 @@ use super::decode::go_object;
 use super::deployment::empty_map;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FunctionNamespace {
     pub name: Option<String>,
     #[serde(skip_serializing_if = "empty_map")]

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::decode::go_object;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteFunctionRequest {
     pub function_name: Option<String>,
@@ -13,6 +14,7 @@ pub struct DeleteFunctionRequest {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleServiceRequest {
     pub service_name: Option<String>,

@@ -8,6 +8,7 @@ use super::decode::go_object;
 
 /// Values go in, and never out.
 #[derive(Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Secret {
     pub name: Option<String>,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::deployment::{FunctionResources, empty_list, empty_map};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionStatusResponse {
     pub name: String,
@@ -48,6 +49,7 @@ pub struct FunctionStatusResponse {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UsageResponse {
     /// Thousandths of a core.

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TelemetryResponse {
     /// The release of the platform, under both names that clients look for.
     pub s: String,
@@ -14,6 +15,7 @@ pub struct TelemetryResponse {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TelemetryData {
     pub total_fns: usize,
     pub total_namespaces: usize,
