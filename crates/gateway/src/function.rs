@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use model::FunctionId;
@@ -20,6 +20,9 @@ use crate::peer::Peer;
 use crate::tunnel::Tunnel;
 use crate::{Inner, error};
 
+/// Headers that a request gets here and further on.
+const ADDED_MAX: usize = 8;
+
 /// `function` and `path` are parts of the request's own path.
 pub(crate) async fn call(
     gateway: &Inner,
@@ -31,6 +34,8 @@ pub(crate) async fn call(
     let namespace = &gateway.config.namespace;
     let (mut parts, body) = request.into_parts();
     let asked = Asked::of(&parts);
+    // Once, for all that is added to it on the way.
+    parts.headers.reserve(ADDED_MAX);
     strip_hop_by_hop(&mut parts.headers);
     asked.ask_on(&mut parts);
     add_forwarded(&mut parts, peer);
@@ -65,6 +70,8 @@ fn completed(
     content_type: Option<HeaderValue>,
     since: SystemTime,
 ) -> Response<Answer> {
+    // Each hop speaks its own.
+    *response.version_mut() = Version::HTTP_11;
     let has_body = !response.body().is_end_stream();
     let headers = response.headers_mut();
     strip_hop_by_hop(headers);

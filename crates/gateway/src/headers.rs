@@ -1,5 +1,6 @@
 //! The headers that belong to one hop, and those that this hop adds.
 
+use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use http::header::{
@@ -140,8 +141,12 @@ pub(crate) fn start_time(now: SystemTime) -> HeaderValue {
 
 /// Seconds with six decimals, as the watchdog tells them.
 pub(crate) fn duration(took: Duration) -> HeaderValue {
-    let text = format!("{:.6}", took.as_secs_f64());
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or(HeaderValue::from_static("0.000000"))
+    let mut text = [0; 32];
+    let mut left = &mut text[..];
+    // Twenty digits, a dot and six digits fit.
+    let _ = write!(left, "{}.{:06}", took.as_secs(), took.subsec_micros());
+    let length = 32 - left.len();
+    HeaderValue::from_bytes(&text[..length]).unwrap_or(HeaderValue::from_static("0.000000"))
 }
 
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = HeaderName> {
@@ -159,4 +164,69 @@ fn has_token(value: &HeaderValue, token: &str) -> bool {
         let name = item.split(|byte| *byte == b';').next().unwrap_or_default();
         name.trim_ascii().eq_ignore_ascii_case(token.as_bytes())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::peer::Scheme;
+
+    fn parts(headers: &[(&'static str, &'static str)]) -> Parts {
+        let (mut parts, ()) = Request::new(()).into_parts();
+        for (name, value) in headers {
+            parts.headers.append(*name, HeaderValue::from_static(value));
+        }
+        parts
+    }
+
+    #[test]
+    fn what_others_told_stays_in_front_in_one_line() {
+        let mut parts = parts(&[
+            ("host", "gw:80"),
+            ("x-forwarded-for", "10.0.0.1, 10.0.0.2"),
+            ("x-forwarded-for", " "),
+            ("x-forwarded-for", "10.0.0.3"),
+            ("forwarded", "for=10.0.0.1;by=\"[::1]\""),
+        ]);
+        add_forwarded(&mut parts, &Peer::new("[2001:db8::1]:80".parse().unwrap(), Scheme::Https));
+        let check = |name: &str, want: &str| {
+            let lines: Vec<_> = parts.headers.get_all(name).iter().collect();
+            assert_eq!(lines, [want], "{name}");
+        };
+        check("x-forwarded-for", "10.0.0.1, 10.0.0.2, 10.0.0.3, [2001:db8::1]:80");
+        check("x-forwarded-host", "gw:80");
+        check("x-forwarded-proto", "https");
+        check("forwarded", "for=10.0.0.1;by=\"[::1]\", for=\"[2001:db8::1]:80\";host=\"gw:80\";proto=https");
+    }
+
+    #[test]
+    fn what_is_asked_on() {
+        let check = |headers: &[(&'static str, &'static str)], want: &[(&str, &str)]| {
+            let mut parts = parts(headers);
+            let asked = Asked::of(&parts);
+            strip_hop_by_hop(&mut parts.headers);
+            asked.ask_on(&mut parts);
+            let told: Vec<_> = parts.headers.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
+            assert_eq!(told, want, "{headers:?}");
+        };
+        let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
+        check(&[("connection", "keep-alive, UPGRADE"), ("upgrade", "websocket")], &upgrade);
+        check(&[("upgrade", "websocket")], &[]);
+        check(&[("connection", "upgrade")], &[]);
+        check(&[("connection", "upgrade"), ("upgrade", " H2C ")], &[]);
+        check(&[("connection", "upgrade"), ("upgrade", "websocket, h2c")], &[]);
+        check(&[("connection", "upgrade"), ("upgrade", "a"), ("upgrade", "b")], &[]);
+        check(&[("te", "trailers")], &[("te", "trailers"), ("connection", "te")]);
+        check(&[("te", "gzip;q=0.5, Trailers;q=1")], &[("te", "trailers"), ("connection", "te")]);
+        check(&[("te", "gzip")], &[]);
+    }
+
+    #[test]
+    fn durations_are_seconds_with_six_decimals() {
+        assert_eq!(duration(Duration::from_nanos(1_234_567_891)), "1.234567");
+        assert_eq!(duration(Duration::ZERO), "0.000000");
+        assert_eq!(duration(Duration::MAX), "18446744073709551615.999999");
+    }
 }

@@ -102,6 +102,10 @@ async fn heads_and_bodies_pass_as_they_are() {
     let until_close = "HTTP/1.1 200 OK\r\n\r\nall of it";
     let want = told("200 OK", &format!("{PLAIN}transfer-encoding: chunked\n"), "9\r\nall of it\r\n0\r\n\r\n");
     check(get, until_close, &seen, &want).await;
+    let old = "HTTP/1.0 200 OK\r\n\r\nan old one";
+    let want =
+        told("200 OK", &format!("{PLAIN}transfer-encoding: chunked\n"), "A\r\nan old one\r\n0\r\n\r\n");
+    check(get, old, &seen, &want).await;
     let early = "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
     check(get, early, &seen, &told("200 OK", "content-length: 0\n", "")).await;
 
