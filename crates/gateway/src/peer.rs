@@ -16,7 +16,7 @@ pub(crate) struct Peer {
     /// The host that was asked for first, and what `Forwarded` says for it: the next request asks for the same one.
     forwarded: OnceLock<(Vec<u8>, HeaderValue)>,
     /// Set by a call that was answered with 101; the connection is its alone from there on.
-    tunnel: Mutex<Option<Tunnel>>,
+    tunnel: Mutex<Option<Box<Tunnel>>>,
 }
 
 /// How the connection was made, which is not what the request says of it.
@@ -52,11 +52,11 @@ impl Peer {
 
     /// To be called before the 101 is sent.
     pub fn switch(&self, tunnel: Tunnel) {
-        *self.tunnel.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(tunnel);
+        *self.tunnel.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Box::new(tunnel));
     }
 
     /// What the connection goes on with after its last answer, if that was a 101.
-    pub fn take_tunnel(&self) -> Option<Tunnel> {
+    pub fn take_tunnel(&self) -> Option<Box<Tunnel>> {
         self.tunnel.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
     }
 

@@ -1,4 +1,4 @@
-//! A client's connection that gives up on a client which takes nothing of what is sent to it.
+//! A connection that gives up on an end which takes nothing of what is sent to it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -4,21 +4,26 @@
 //! has ended its half, the other one may finish, but not be silent for longer than a call may be.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use provider::http1::UpgradedStream;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::body::Answer;
+use crate::stall::Unstalled;
 
-/// What is held of one direction: read, and not taken by the other side yet.
-const BUFFER: usize = 16 * 1024;
+/// What one read may bring, on the stack; only what the other side does not take at once is held.
+const SCRATCH: usize = 16 * 1024;
+/// How long a function may take none of what is there for it. While it does, nothing is read of the client, and so
+/// nobody would notice that it has left.
+const FULL_MAX: Duration = Duration::from_secs(15 * 60);
 /// When an idle connection is first probed, how often, and how many unanswered probes end it.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
@@ -27,14 +32,14 @@ const PROBES: u32 = 4;
 /// The function's side of it, and the call, which is under way until it ends: its place, its replica's count and its
 /// metrics are in the answer.
 pub(crate) struct Tunnel {
-    function: UpgradedStream,
+    function: Unstalled<UpgradedStream>,
     call: Answer,
 }
 
 impl Tunnel {
     pub fn new(function: UpgradedStream, call: Answer) -> Self {
         probe(&function);
-        Self { function, call }
+        Self { function: Unstalled::new(function, FULL_MAX), call }
     }
 
     /// Passes bytes both ways; `early` is what the client has sent behind its request. How a tunnel ends is the
@@ -70,13 +75,9 @@ impl Tunnel {
     }
 }
 
-/// One direction. It reads no more before what it has read is taken.
+/// One direction. It reads no more before what it has read is taken, and holds nothing while it waits for more.
 struct Half {
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
-    /// What came before the first read.
-    early: Bytes,
+    left: Bytes,
     ended: Ended,
     /// Bytes in all.
     moved: u64,
@@ -90,7 +91,7 @@ enum Ended {
 
 impl Half {
     fn new(early: Bytes) -> Self {
-        Self { buffer: vec![0; BUFFER].into(), start: 0, end: 0, early, ended: Ended::No, moved: 0 }
+        Self { left: early, ended: Ended::No, moved: 0 }
     }
 
     /// Ready when `from` has ended, and `to` has been told.
@@ -100,61 +101,61 @@ impl Half {
         W: AsyncWrite + Unpin,
     {
         loop {
-            while !self.left().is_empty() {
-                let written = ready!(Pin::new(&mut *to).poll_write(cx, self.left()))?;
-                if written == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                self.take(written);
+            while !self.left.is_empty() {
+                let written = ready!(poll_write(cx, to, &self.left))?;
+                self.left.advance(written);
+                self.moved += written as u64;
             }
+            self.left = Bytes::new();
             match self.ended {
                 Ended::Both => return Poll::Ready(Ok(())),
                 Ended::Reading => {
                     ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
                     self.ended = Ended::Both;
                 }
-                Ended::No => match poll_read(cx, from, &mut self.buffer) {
-                    Poll::Ready(read) => self.read(read?),
-                    Poll::Pending => {
-                        // What is between may gather: TLS does.
-                        ready!(Pin::new(&mut *to).poll_flush(cx))?;
-                        return Poll::Pending;
-                    }
-                },
+                Ended::No => ready!(self.poll_pass(cx, from, to))?,
             }
         }
     }
 
-    fn left(&self) -> &[u8] {
-        if self.early.is_empty() { &self.buffer[self.start..self.end] } else { &self.early }
-    }
-
-    fn take(&mut self, written: usize) {
-        self.moved += written as u64;
-        if self.early.is_empty() {
-            self.start += written;
-        } else {
-            drop(self.early.split_to(written));
+    /// Reads once, and keeps what is not taken at once.
+    fn poll_pass<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<io::Result<()>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let mut scratch = [const { MaybeUninit::uninit() }; SCRATCH];
+        let mut scratch = ReadBuf::uninit(&mut scratch);
+        if Pin::new(from).poll_read(cx, &mut scratch)?.is_pending() {
+            // What is between may gather: TLS does.
+            ready!(Pin::new(to).poll_flush(cx))?;
+            return Poll::Pending;
         }
-    }
-
-    fn read(&mut self, read: usize) {
-        (self.start, self.end) = (0, read);
-        if read == 0 {
+        let read = scratch.filled();
+        if read.is_empty() {
             self.ended = Ended::Reading;
+            return Poll::Ready(Ok(()));
         }
+        let written = match poll_write(cx, to, read) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => 0,
+        };
+        self.moved += written as u64;
+        self.left = Bytes::copy_from_slice(&read[written..]);
+        Poll::Ready(Ok(()))
     }
 }
 
-/// How much came; 0 is the end.
-fn poll_read(
+/// Never nothing.
+fn poll_write(
     cx: &mut Context<'_>,
-    from: &mut (impl AsyncRead + Unpin),
-    buffer: &mut [u8],
+    to: &mut (impl AsyncWrite + Unpin),
+    bytes: &[u8],
 ) -> Poll<io::Result<usize>> {
-    let mut buffer = ReadBuf::new(buffer);
-    ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
-    Poll::Ready(Ok(buffer.filled().len()))
+    match ready!(Pin::new(to).poll_write(cx, bytes))? {
+        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        written => Poll::Ready(Ok(written)),
+    }
 }
 
 /// Lets the kernel find out when the other end is gone without a word. Connections that a listener accepts have it from

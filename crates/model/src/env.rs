@@ -68,7 +68,7 @@ pub mod openfaas {
     variables! {
         READ_TIMEOUT = "read_timeout", "`60s`",
             "How long the head of a request may take, idle time between two requests included; also the body of a \
-             management request.";
+             management request, and each silence of a call's body.";
         WRITE_TIMEOUT = "write_timeout", "`60s`",
             "How long a client may take nothing of its answer; also how long a shutdown waits for what is under way.";
         UPSTREAM_TIMEOUT = "upstream_timeout", "`60s`",
