@@ -115,7 +115,24 @@ pub(crate) fn add_forwarded(parts: &mut Parts, peer: &Peer) {
     }
     append(headers, FORWARDED_FOR, peer.forwarded_for().clone());
     append(headers, FORWARDED_PROTO, HeaderValue::from_static(peer.scheme.as_str()));
+    if headers.get_all(FORWARDED).iter().any(leaves_open) {
+        headers.remove(FORWARDED);
+    }
     append(headers, FORWARDED, forwarded);
+}
+
+/// Whether a quoted string has no end: it would swallow what is added behind it.
+fn leaves_open(value: &HeaderValue) -> bool {
+    let mut bytes = value.as_bytes().iter();
+    let mut open = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => open = !open,
+            b'\\' if open => drop(bytes.next()),
+            _ => {}
+        }
+    }
+    open
 }
 
 /// Adds to a list, which stays one line: many read the first line alone.
@@ -199,6 +216,23 @@ mod tests {
         check("x-forwarded-host", "gw:80");
         check("x-forwarded-proto", "https");
         check("forwarded", "for=10.0.0.1;by=\"[::1]\", for=\"[2001:db8::1]:80\";host=\"gw:80\";proto=https");
+    }
+
+    #[test]
+    fn nobody_hides_the_last_hop_in_a_quotation() {
+        let peer = Peer::new("192.0.2.7:1".parse().unwrap(), Scheme::Http);
+        let ours = "for=\"192.0.2.7:1\";proto=http";
+        let check = |told: &'static str, kept: bool| {
+            let mut parts = parts(&[("forwarded", told)]);
+            add_forwarded(&mut parts, &peer);
+            let want = if kept { format!("{told}, {ours}") } else { ours.to_owned() };
+            assert_eq!(parts.headers["forwarded"], want);
+        };
+        check("for=\"_a\"", true);
+        check("for=\"a\\\"b\"", true);
+        check("for=\"a", false);
+        check("for=\"a\\\"", false);
+        check("for=\"a\", for=\"", false);
     }
 
     #[test]
