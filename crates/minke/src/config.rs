@@ -11,15 +11,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use gateway::AccessFormat;
 use model::Namespace;
 use model::env::{self, openfaas};
 use serde::Deserialize;
+
+use crate::telemetry;
 
 pub use flags::Flags;
 pub use serving::Serving;
 
 use file::File;
-use sources::{ADDRESS, LOG_MAX, NAMESPACE, PROVIDER, Sources, value_error};
+use sources::{ACCESS_LOG, ADDRESS, LOG_MAX, NAMESPACE, PROVIDER, Sources, value_error};
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const METRICS_DEFAULT: SocketAddr =
@@ -40,7 +43,7 @@ pub enum ProviderKind {
     Remote,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub listen: SocketAddr,
     pub metrics_listen: SocketAddr,
@@ -64,6 +67,12 @@ pub struct Config {
     pub log_max: u64,
     pub log: String,
     pub log_json: bool,
+    /// None writes none.
+    pub access_log: Option<AccessFormat>,
+    /// Standard error when none is set.
+    pub access_log_file: Option<PathBuf>,
+    /// None traces nothing.
+    pub telemetry: Option<telemetry::Settings>,
     /// Settings that were overlooked, as the contract wants, but that the user should hear of.
     pub warnings: Vec<String>,
 }
@@ -112,6 +121,11 @@ impl Config {
         let demo = first.switch(flags.demo, env::DEMO, file.demo)?;
         let log_max = first.parsed(flags.log_max, env::LOG_MAX, file.log_max, "log-max", LOG_MAX)?;
         let kind = first.parsed(None, env::PROVIDER, None, "provider", PROVIDER)?;
+
+        let access_log =
+            first.parsed(flags.access_log, env::ACCESS_LOG, file.access_log, "access-log", ACCESS_LOG)?;
+        let access_log_file =
+            flags.access_log_file.or_else(|| variable(env::ACCESS_LOG_FILE).map(PathBuf::from));
 
         let provider_url = flags.provider_url.or_else(|| variable(env::PROVIDER_URL).cloned());
         let provider_url = provider_url.or_else(|| variable(openfaas::FUNCTIONS_PROVIDER_URL).cloned());
@@ -162,6 +176,9 @@ impl Config {
             log_max: log_max.unwrap_or(LOG_MAX_DEFAULT),
             log: variable(env::LOG).cloned().or(file.log).unwrap_or_else(|| "info".into()),
             log_json,
+            access_log: access_log.flatten(),
+            access_log_file: access_log_file.or(file.access_log_file),
+            telemetry: telemetry::Settings::resolve(variables)?,
             warnings,
         })
     }

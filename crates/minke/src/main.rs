@@ -16,6 +16,7 @@ mod printer;
 mod providers;
 mod shutdown;
 mod stack;
+mod telemetry;
 mod wiring;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use crate::error::{Failure, chain};
 use crate::listeners::Listeners;
 use crate::providers::{self, Running};
 use crate::shutdown::Signals;
+use crate::telemetry::Telemetry;
 
 /// What this build is.
 pub fn version() -> VersionInfo {
@@ -43,11 +44,15 @@ pub async fn run(
     let metrics = TcpListener::from_std(listeners.metrics).map_err(anyhow::Error::from)?;
     let addresses =
         (api.local_addr().map_err(anyhow::Error::from)?, metrics.local_addr().map_err(anyhow::Error::from)?);
+    let telemetry = Telemetry::start(&config)?;
     let running = tokio::select! {
         running = providers::start(&config, credentials.as_ref()) => running?,
         () = signals.next() => return Ok(()),
     };
-    let gateway = Gateway::new(Arc::clone(&running.provider), gateway_config(&config, credentials.as_ref()));
+    let gateway = Gateway::new(
+        Arc::clone(&running.provider),
+        gateway_config(&config, credentials.as_ref(), &telemetry),
+    );
     let stop = CancellationToken::new();
     let (stopped, drain) = (stop.clone().cancelled_owned(), drain_timeout(&config));
     let sockets = gateway::Listeners { api, metrics };
@@ -74,6 +79,7 @@ pub async fn run(
     let drained = async {
         tracing::info!("draining; press Ctrl-C again to stop at once");
         let _ = serving.await;
+        telemetry.finish().await;
         running.stop().await;
     };
     tokio::select! {
@@ -95,7 +101,11 @@ async fn ended_early(
     }
 }
 
-fn gateway_config(config: &Config, credentials: Option<&Credentials>) -> gateway::Config {
+fn gateway_config(
+    config: &Config,
+    credentials: Option<&Credentials>,
+    telemetry: &Telemetry,
+) -> gateway::Config {
     let auth = credentials
         .map(|known| gateway::Credentials { user: known.user.clone(), password: known.password.clone() });
     let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -115,6 +125,8 @@ fn gateway_config(config: &Config, credentials: Option<&Credentials>) -> gateway
         drain_delay: serving.drain_delay.unwrap_or(defaults.drain_delay),
         drain_grace: serving.drain_grace.unwrap_or(defaults.drain_grace),
         version: version(),
+        observers: telemetry.observers(),
+        collectors: telemetry.collectors(),
         ..defaults
     };
     settings.within_descriptors(descriptors.map_or(usize::MAX, |limit| limit as usize))

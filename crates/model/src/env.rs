@@ -55,6 +55,8 @@ variables! {
         "At shutdown: how long what is under way may take before it is cut off.";
     LOG = "MINKE_LOG", "`info`", "Filter of the log: `warn`, `debug`, `info,gateway=debug`, …";
     LOG_FORMAT = "MINKE_LOG_FORMAT", "`text`", "Form of the log: `text` or `json`.";
+    ACCESS_LOG = "MINKE_ACCESS_LOG", "`off`", "Form of the access log: `off`, `text` or `json`.";
+    ACCESS_LOG_FILE = "MINKE_ACCESS_LOG_FILE", "none: standard error", "File that the access log is appended to.";
     INSECURE_REGISTRIES = "MINKE_INSECURE_REGISTRIES", "none",
         "Registries, comma separated, that may be spoken to without TLS. Loopback always may.";
     SECRETS_KEY_FILE = "MINKE_SECRETS_KEY_FILE", "`secrets.key` in the data folder",
@@ -127,6 +129,31 @@ pub mod watchdog {
         TMPDIR = "TMPDIR", "`/tmp`", "Folder of the lock file.";
         UPSTREAM_START_TIMEOUT = "upstream_start_timeout", "`10s`",
             "Ours: how long early calls wait for the function's own server to open its port.";
+    }
+}
+
+/// What OpenTelemetry names for every program; read by `minke up`.
+pub mod otel {
+    variables! {
+        ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "none: no traces",
+            "Where a collector takes OTLP over HTTP, such as `http://127.0.0.1:4318`; traces are posted to \
+             `v1/traces` below it.";
+        TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "none",
+            "The whole address that traces are posted to; wins over the one above.";
+        HEADERS = "OTEL_EXPORTER_OTLP_HEADERS", "none",
+            "Headers for the collector: `name=value,name=value`, values percent-encoded.";
+        TRACES_HEADERS = "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "none", "The same; wins over the one above.";
+        PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL", "`http/protobuf`", "No other value is taken.";
+        TRACES_PROTOCOL = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "`http/protobuf`", "No other value is taken.";
+        SERVICE_NAME = "OTEL_SERVICE_NAME", "`minke`", "What traces call this platform.";
+        RESOURCE_ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES", "none",
+            "More that is said of it: `name=value,name=value`.";
+        SAMPLER = "OTEL_TRACES_SAMPLER", "`parentbased_always_on`",
+            "Which calls are traced: `always_on`, `always_off`, `traceidratio`, or one of them behind `parentbased_`, \
+             which lets a caller's `traceparent` decide first.";
+        SAMPLER_ARG = "OTEL_TRACES_SAMPLER_ARG", "`1`", "The share that `traceidratio` takes, 0 to 1.";
+        TRACES_EXPORTER = "OTEL_TRACES_EXPORTER", "`otlp`", "`none`: no traces.";
+        SDK_DISABLED = "OTEL_SDK_DISABLED", "`false`", "`true`: no traces.";
     }
 }
 

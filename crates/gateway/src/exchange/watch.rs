@@ -18,7 +18,7 @@ use crate::body::{Answer, BrokenOff};
 use crate::headers::CALL_ID;
 use crate::peer::Peer;
 use crate::trace::{Parent, SpanId, TRACEPARENT, TraceId, Traced, Tracer, parent, traceparent};
-use crate::{Inner, front};
+use crate::{Config, Inner, front};
 
 const TRACESTATE: &str = "tracestate";
 /// Longest `tracestate` that must be kept (W3C Trace Context, section 3.3.1.5).
@@ -34,7 +34,7 @@ pub(crate) fn answer(
     if observers.is_empty() {
         return Either::Left(front::answer(gateway, request, peer));
     }
-    let watch = Watch::begin(observers, &mut request, &peer);
+    let watch = Watch::begin(&gateway, &mut request, &peer);
     let answer = front::answer(gateway, request, peer);
     Either::Right(Box::pin(async move { watch.answered(answer.await) }))
 }
@@ -49,11 +49,12 @@ struct Watch {
 }
 
 impl Watch {
-    fn begin(observers: &Observers, request: &mut Request<Incoming>, peer: &Peer) -> Self {
+    fn begin(gateway: &Inner, request: &mut Request<Incoming>, peer: &Peer) -> Self {
         let begun = Instant::now();
         let marks = Marks::new(begun);
         let parent = parent(request.headers());
-        let is_call = facts::called(request.uri().path()).is_some();
+        let Config { observers, domains, .. } = &gateway.config;
+        let is_call = facts::called(request.uri().path()).is_some() || domains.find(request).is_some();
         if is_call && request.headers().get(CALL_ID).and_then(CallId::kept).is_none() {
             // The same as the call would be given, but known here.
             request.headers_mut().insert(CALL_ID, CallId::random().as_header().clone());
@@ -84,8 +85,8 @@ impl Watch {
 
     fn tell(&mut self) {
         let Some(mut exchange) = self.exchange.take() else { return };
-        exchange.took = self.begun.elapsed();
         let (function, legs) = self.marks.take();
+        exchange.took = self.begun.elapsed();
         exchange.legs = legs;
         if let Some(function) = function {
             exchange.function = Some(function.to_string());

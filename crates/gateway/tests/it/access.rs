@@ -14,7 +14,10 @@ use crate::support::{PATIENCE, Served, echoing, in_time, read_until, running};
 
 /// Where lines go, and a door that its writer must pass.
 #[derive(Clone, Default)]
-struct Sink(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+struct Sink(Arc<(Mutex<Taken>, Condvar)>);
+
+/// What was written, and whether no more is taken.
+type Taken = (Vec<u8>, bool);
 
 impl Sink {
     fn shut(&self, shut: bool) {

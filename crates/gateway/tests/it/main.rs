@@ -19,6 +19,7 @@ mod slow_clients;
 mod smuggling;
 mod streaming;
 mod support;
+mod trace;
 mod upgrades;
 mod upstream;
 mod wire;

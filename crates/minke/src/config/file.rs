@@ -38,6 +38,8 @@ pub(super) struct File {
     pub log_max: Option<String>,
     pub log: Option<String>,
     pub log_format: Option<String>,
+    pub access_log: Option<String>,
+    pub access_log_file: Option<PathBuf>,
 }
 
 impl File {

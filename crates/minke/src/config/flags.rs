@@ -36,6 +36,12 @@ pub struct Flags {
     /// How much is kept of what each function writes [default: 10Mi]
     #[arg(long, value_name = "BYTES")]
     pub log_max: Option<String>,
+    /// A line for each call and each management request: off, text or json [default: off]
+    #[arg(long, value_name = "FORM")]
+    pub access_log: Option<String>,
+    /// Where these lines are appended [default: standard error]
+    #[arg(long, value_name = "FILE")]
+    pub access_log_file: Option<PathBuf>,
     /// Settings file [default: /etc/minke/minke.yaml, when it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

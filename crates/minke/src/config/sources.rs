@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use gateway::AccessFormat;
 use model::duration::parse_duration;
 use model::{Namespace, Quantity};
 
@@ -29,6 +30,15 @@ pub(super) const LOG_MAX: Reader<u64> = (
 );
 const LOG_MAX_LEAST: u64 = 64 * 1024;
 const LOG_MAX_MOST: u64 = 1024 * 1024 * 1024;
+
+/// `off` is no format.
+pub(super) const ACCESS_LOG: Reader<Option<AccessFormat>> = (
+    |text| match text {
+        "off" => Some(None),
+        text => text.parse().ok().map(Some),
+    },
+    "off, text or json",
+);
 
 pub(super) struct Sources<'a> {
     pub variables: &'a BTreeMap<String, String>,

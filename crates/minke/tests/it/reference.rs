@@ -21,7 +21,7 @@ fn the_variables_are_those_of_the_reference() {
     let mut page = String::from("# Environment variables\n\n");
     page += "Flag > environment > settings file > default. Durations are whole seconds or Go's form (`1m30s`). For `minke` \
              an empty\nvariable counts as not set; `build` and `image` alone refuse an empty `MINKE_DATA_DIR`.\n";
-    let tables: [(&str, &str, &[Variable]); 4] = [
+    let tables: [(&str, &str, &[Variable]); 5] = [
         (
             "`minke`",
             "A variable that begins with `MINKE_` and is not in this table is refused by `minke up`.",
@@ -31,6 +31,11 @@ fn the_variables_are_those_of_the_reference() {
             "`minke`, under the names of OpenFaaS",
             "A timeout that cannot be read is warned of, and its default holds.",
             env::openfaas::TABLE,
+        ),
+        (
+            "`minke`, under the names of OpenTelemetry",
+            "See [observability](../observability.md).",
+            env::otel::TABLE,
         ),
         ("`minke`, as every program", "", env::common::TABLE),
         (
@@ -55,7 +60,9 @@ fn the_variables_are_those_of_the_reference() {
 
 #[test]
 fn no_variable_is_told_twice() {
-    for table in [env::TABLE, env::openfaas::TABLE, env::common::TABLE, env::watchdog::TABLE] {
+    for table in
+        [env::TABLE, env::openfaas::TABLE, env::common::TABLE, env::otel::TABLE, env::watchdog::TABLE]
+    {
         let names: BTreeSet<_> = table.iter().map(|variable| variable.name).collect();
         assert_eq!(names.len(), table.len());
     }

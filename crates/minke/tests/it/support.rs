@@ -88,12 +88,18 @@ impl Place {
         stdout.read_line(&mut line).expect("a line");
         let url =
             line.trim().strip_prefix("minke is ready on ").unwrap_or_else(|| panic!("not ready: {line:?}"));
-        Platform { url: url.to_owned(), data: self.path("data"), child, _stdout: stdout }
+        let lines = (&mut stdout).lines().map(|line| line.expect("text"));
+        let mut metrics =
+            lines.filter_map(|line| Some(line.trim().strip_prefix("metrics")?.trim().to_owned()));
+        let metrics = metrics.next().expect("the address of the metrics");
+        Platform { url: url.to_owned(), metrics, data: self.path("data"), child, _stdout: stdout }
     }
 }
 
 pub struct Platform {
     pub url: String,
+    /// Where its metrics are read.
+    pub metrics: String,
     data: PathBuf,
     child: Child,
     // Closing it would be a broken pipe for what still writes.
@@ -101,6 +107,13 @@ pub struct Platform {
 }
 
 impl Platform {
+    /// Ctrl-C, until it has ended.
+    pub fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it is there");
+        assert!(self.child.wait().expect("it ends").success());
+    }
+
     pub fn password(&self) -> String {
         std::fs::read_to_string(self.data.join("auth/basic-auth-password"))
             .expect("a password")
