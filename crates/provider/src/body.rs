@@ -69,6 +69,13 @@ impl Body {
         Ok(())
     }
 
+    /// Lets a client that sends it take its time: once an answer streams, either side may have nothing to say.
+    pub(crate) fn unhurried(&mut self) {
+        if let Self::Received(received) = self {
+            received.unhurried();
+        }
+    }
+
     /// Tells how it advances, where it is long and a client sends it.
     pub fn watch(&mut self) -> Option<Progress> {
         match self {

@@ -1,9 +1,9 @@
 //! The HTTP/2 client of the data path, for functions that speak it without TLS (`h2c`, prior knowledge), as gRPC
 //! servers do: one per endpoint, over a few connections that many calls share.
 //!
-//! A call has no task of its own: the future of [`Client::send`] sends the request and waits for the head of the
-//! response, and the response's body sends what is left of the request's. To cancel is to drop either: the stream is
-//! reset. A connection has one task. It lives on the runtime that the client was made for, not on the caller's, which
+//! The future of [`Client::send`] sends the request and waits for the head of the response; what is left of the request's
+//! body then, is sent by a task that ends with the response's. To cancel is to drop either: the stream is reset. A
+//! connection has one task. It lives on the runtime that the client was made for, not on the caller's, which
 //! may end before others have been answered; and it ends with the last who can use it.
 //!
 //! Hop-by-hop headers are the caller's, apart from those that HTTP/2 forbids. Deadlines are the caller's too, apart

@@ -16,6 +16,9 @@ use super::BoxError;
 /// Bytes that come at once, or hardly later.
 const SHORT_MAX: u64 = 64 * 1024;
 
+/// As long as no process lives; the largest duration there is cannot be added to a time.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// What hyper's server receives, with bounds. A body that is there when it is asked for costs neither a timer nor an
 /// allocation.
 #[derive(Debug)]
@@ -67,6 +70,12 @@ impl Received {
         }
         let received = Arc::clone(self.progress.get_or_insert_default());
         Some(Progress { received, seen: 0 })
+    }
+
+    /// Lets it bring nothing for as long as it likes.
+    pub(super) fn unhurried(&mut self) {
+        self.patience = FOREVER;
+        (self.deadline, self.waiting) = (None, false);
     }
 
     pub(super) fn limit(&mut self, max: u64) {

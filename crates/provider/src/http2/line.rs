@@ -210,7 +210,7 @@ impl Place {
             return Response::from_parts(parts, Body::Empty);
         }
         let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let body = Body::boxed(ResponseBody::new(stream, upload, length, self));
+        let body = Body::boxed(ResponseBody::new(stream, upload.go_on(), length, self));
         Response::from_parts(parts, body)
     }
 }

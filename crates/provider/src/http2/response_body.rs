@@ -8,7 +8,7 @@ use h2::RecvStream;
 use http_body::{Frame, SizeHint};
 
 use super::line::Place;
-use super::upload::Upload;
+use super::upload::Uploading;
 use crate::body::BoxError;
 
 /// Why the body of a response ended before its end.
@@ -23,11 +23,10 @@ pub enum BodyError {
 
 /// A response's body with its place on the connection: read to the end it gives it back, dropped earlier it resets the
 /// stream.
-///
-/// While it is read, the rest of the request's body is sent.
 pub(super) struct ResponseBody {
     stream: RecvStream,
-    upload: Upload,
+    /// What is left of the request's body, on its way.
+    uploading: Option<Uploading>,
     /// What is left of the length that the head told.
     left: Option<u64>,
     data_ended: bool,
@@ -35,8 +34,8 @@ pub(super) struct ResponseBody {
 }
 
 impl ResponseBody {
-    pub fn new(stream: RecvStream, upload: Upload, length: Option<u64>, place: Place) -> Self {
-        Self { stream, upload, left: length, data_ended: false, place: Some(place) }
+    pub fn new(stream: RecvStream, uploading: Option<Uploading>, length: Option<u64>, place: Place) -> Self {
+        Self { stream, uploading, left: length, data_ended: false, place: Some(place) }
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
@@ -73,19 +72,27 @@ impl http_body::Body for ResponseBody {
         if body.place.is_none() {
             return Poll::Ready(None);
         }
-        if let Poll::Ready(Err(error)) = body.upload.poll(cx) {
-            body.place = None;
-            return Poll::Ready(Some(Err(BodyError::RequestBody(error))));
+        let polled = body.poll_data(cx);
+        if let Poll::Ready(Some(Err(_))) | Poll::Pending = &polled
+            && let Some(uploading) = &mut body.uploading
+            && let Poll::Ready(failed) = uploading.poll_failed(cx)
+        {
+            body.uploading = None;
+            if let Some(error) = failed {
+                body.place = None;
+                return Poll::Ready(Some(Err(BodyError::RequestBody(error))));
+            }
         }
-        let polled = ready!(body.poll_data(cx));
+        let polled = ready!(polled);
         if !matches!(&polled, Some(Ok(frame)) if frame.is_data()) {
+            body.uploading = None;
             body.place = None;
         }
         Poll::Ready(polled.map(|frame| frame.map_err(BodyError::Upstream)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.place.is_none() || (self.stream.is_end_stream() && self.upload.is_done())
+        self.place.is_none() || self.stream.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

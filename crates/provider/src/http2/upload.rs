@@ -1,11 +1,14 @@
 //! The sending half of a call: its body, frame by frame, as the endpoint makes room for it.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http_body::{Body as _, Frame};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use crate::body::{Body, BoxError};
 
@@ -16,6 +19,13 @@ pub(super) struct Upload {
     /// Taken out of the body, and not yet sent.
     staged: Bytes,
     taken: Taken,
+}
+
+/// An upload that goes on by itself while its answer is read; ends when dropped.
+pub(super) struct Uploading {
+    task: AbortHandle,
+    /// Why the body failed, if it did.
+    failed: oneshot::Receiver<BoxError>,
 }
 
 /// What has been taken out of the body, as far as it can be put back.
@@ -34,6 +44,14 @@ impl Upload {
     /// Sends what can be sent now; ready when there is nothing left to do. Only a failure of the body is an error here:
     /// when the stream fails, the answer tells why.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let polled = self.poll_body(cx);
+        if let Poll::Ready(Err(_)) = &polled {
+            self.cancel();
+        }
+        polled
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         loop {
             let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
             if !self.staged.is_empty() {
@@ -52,11 +70,7 @@ impl Upload {
             }
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => self.stage(frame),
-                Some(Err(error)) => {
-                    stream.send_reset(Reason::CANCEL);
-                    self.end();
-                    return Poll::Ready(Err(error));
-                }
+                Some(Err(error)) => return Poll::Ready(Err(error)),
                 None => {
                     // What fails here failed on the stream.
                     let _ = stream.send_data(Bytes::new(), true);
@@ -66,8 +80,20 @@ impl Upload {
         }
     }
 
-    pub fn is_done(&self) -> bool {
-        self.stream.is_none()
+    /// Goes on beside the answer, for a caller that does not read may still have much to say: each direction has its own
+    /// windows. None when all is sent.
+    pub fn go_on(mut self) -> Option<Uploading> {
+        self.stream.as_ref()?;
+        self.body.unhurried();
+        let (failing, failed) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            if let Err(error) = poll_fn(|cx| self.poll_body(cx)).await {
+                // Told before the stream is reset, which the answer's reader sees as well.
+                let _ = failing.send(error);
+                self.cancel();
+            }
+        });
+        Some(Uploading { task: task.abort_handle(), failed })
     }
 
     /// The body as it was given, if it can be put together again.
@@ -102,11 +128,31 @@ impl Upload {
         }
     }
 
+    fn cancel(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.send_reset(Reason::CANCEL);
+        }
+        self.end();
+    }
+
     /// The body, which is a hold on its sender, goes too, unless it may be wanted back.
     fn end(&mut self) {
         self.stream = None;
         if matches!(self.taken, Taken::More) || self.body.is_end_stream() {
             self.body = Body::Empty;
         }
+    }
+}
+
+impl Uploading {
+    /// Why the body failed, once it has.
+    pub fn poll_failed(&mut self, cx: &mut Context<'_>) -> Poll<Option<BoxError>> {
+        Pin::new(&mut self.failed).poll(cx).map(Result::ok)
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }

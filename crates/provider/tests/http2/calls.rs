@@ -178,3 +178,43 @@ async fn a_length_is_told_on() {
     assert_eq!(response.body().size_hint().exact(), Some(5));
     assert_eq!(whole(response).await.0, "hello");
 }
+
+#[tokio::test]
+async fn a_caller_that_does_not_read_may_go_on_sending() {
+    let (heard, mut hears) = mpsc::unbounded_channel();
+    let server = Server::start(Builder::new(), move |request, mut respond| {
+        let heard = heard.clone();
+        Box::pin(async move {
+            let mut stream = respond.send_response(Response::new(()), false).expect("head");
+            // More than any window takes.
+            stream.send_data(vec![0; 1_000_000].into(), false).expect("data");
+            let _ = heard.send(read(request.into_body()).await.len());
+            stream.send_data(Bytes::new(), true).expect("end");
+        })
+    })
+    .await;
+    let (frames, body) = streamed();
+    let response = send(&server.client(), post("/", body)).await.expect("an answer");
+    for _ in 0..10 {
+        frames.send(Ok(Frame::data(vec![0; 100_000].into()))).expect("sent");
+    }
+    drop(frames);
+    assert_eq!(in_time(hears.recv()).await, Some(1_000_000));
+    assert_eq!(whole(response).await.0.len(), 1_000_000);
+}
+
+#[tokio::test]
+async fn a_body_that_fails_within_the_answer_breaks_it() {
+    let server = Server::start(Builder::new(), |_, mut respond| {
+        Box::pin(async move {
+            let mut stream = respond.send_response(Response::new(()), false).expect("head");
+            let _ = std::future::poll_fn(|cx| stream.poll_reset(cx)).await;
+        })
+    })
+    .await;
+    let (frames, body) = streamed();
+    let mut response = send(&server.client(), post("/", body)).await.expect("an answer").into_body();
+    frames.send(Err("gone".into())).expect("sent");
+    let broken = in_time(response.frame()).await.expect("an end").expect_err("no frame");
+    assert_eq!(broken.source().expect("a cause").to_string(), "gone", "{broken}");
+}

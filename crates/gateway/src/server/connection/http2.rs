@@ -61,7 +61,8 @@ where
     let served = tokio::select! {
         biased;
         served = connection.as_mut() => Some(served),
-        () = rules.stop.begins() => timeout(rules.drain_grace, connection.as_mut()).await.ok(),
+        // No grace is needed: what a client asks for after a goodbye it knows to ask for again.
+        () = rules.stop.begins() => None,
         () = calls.cease(rules.read_timeout) => None,
     };
     let served = match served {

@@ -175,3 +175,37 @@ async fn what_the_function_breaks_off_is_seen_to_be_broken() {
     assert!(broken.is_err_and(|error| error.is_reset()), "it is not taken for the whole");
     served.stop().await;
 }
+
+#[tokio::test]
+async fn once_it_streams_a_caller_may_be_silent() {
+    let read_timeout = Duration::from_millis(100);
+    let served = serving(echo, Config { read_timeout, ..Config::default() }).await;
+    let (client, _) = connect(served.api).await;
+    let (response, mut stream) = begin(&client, post("/function/f/p.S/Chat")).await;
+    let mut body = in_time(response).await.expect("an answer").into_body();
+    tokio::time::sleep(3 * read_timeout).await;
+    stream.send_data("late".into(), true).expect("data");
+    assert_eq!(in_time(body.data()).await.expect("data").expect("data"), "late");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_host_of_its_own_leads_to_it() {
+    let config = Config::default();
+    let rule = gateway::DomainRule {
+        host: "grpc.example.com".into(),
+        path: "/".into(),
+        function: crate::support::id("f"),
+        keep_path: true,
+    };
+    config.domains.replace(vec![rule]).expect("a right map");
+    let served = serving(echo, config).await;
+    let (client, _) = connect(served.api).await;
+    let request =
+        http::Request::post("http://grpc.example.com/package.Service/Method").body(()).expect("a request");
+    let (head, body, trailers) = call(&client, request, "message").await.expect("an answer");
+    assert!(head.headers["x-echo-target"].to_str().expect("text").ends_with("/package.Service/Method"));
+    assert_eq!(body, "message");
+    assert!(trailers.is_some());
+    served.stop().await;
+}

@@ -2,15 +2,12 @@
 
 use http::header::{COOKIE, EXPECT, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 
 use crate::error::ApiError;
 
 /// Says the host in the one place where it is looked for; else tells why it cannot be served.
 pub(super) fn admit<B>(mut request: Request<B>) -> Result<Request<B>, ApiError> {
-    if request.method() == Method::CONNECT {
-        return Err(refused("this is no proxy for CONNECT"));
-    }
     let uri = std::mem::take(request.uri_mut());
     let headers = request.headers_mut();
     if let Some(authority) = uri.authority() {
