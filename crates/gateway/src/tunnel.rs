@@ -1,7 +1,8 @@
 //! What follows a 101: the client's connection and the function's are one, byte for byte, until both sides are through.
 //!
 //! Silence ends no tunnel, for a chat may rest for hours; a peer that vanished is found by TCP's own probes. Once a side
-//! has ended its half, the other one may finish, but not be silent for longer than a call may be.
+//! has ended its half, the other one may finish, but not be silent for longer than a call may be. A client that takes
+//! none of what is there for it is given up after the write timeout, as ever.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -167,5 +168,69 @@ pub(crate) fn probe(socket: &impl AsFd) {
         .and_then(|()| sockopt::set_tcp_keepcnt(socket, PROBES));
     if let Err(error) = probed {
         tracing::debug!(%error, "a connection is not probed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_listener_accepts_is_probed_as_it_is() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        probe(&listener);
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (accepted, _) = accepted.unwrap();
+        assert!(sockopt::socket_keepalive(&accepted).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&accepted).unwrap(), PROBE_AFTER);
+        assert_eq!(sockopt::tcp_keepintvl(&accepted).unwrap(), PROBE_INTERVAL);
+        assert_eq!(sockopt::tcp_keepcnt(&accepted).unwrap(), PROBES);
+        assert!(!sockopt::socket_keepalive(&client.unwrap()).unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_a_side_does_not_take_is_bounded() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        const BYTES: usize = 64 * 1024 * 1024;
+        let (mut writer, mut near) = tokio::io::duplex(1024);
+        let (mut far, mut reader) = tokio::io::duplex(1024);
+        let (mut up, mut down) = (Half::new(Bytes::new()), Half::new(Bytes::new()));
+        let passing = std::future::poll_fn(move |cx| {
+            let upwards = up.poll(cx, &mut near, &mut far)?;
+            let downwards = down.poll(cx, &mut far, &mut near)?;
+            assert!(up.left.len() <= SCRATCH && down.left.len() <= SCRATCH);
+            if upwards.is_ready() && downwards.is_ready() {
+                Poll::Ready(io::Result::Ok(()))
+            } else {
+                Poll::Pending
+            }
+        });
+        let write = async {
+            let piece = vec![b'x'; 1 << 20];
+            for _ in 0..BYTES >> 20 {
+                writer.write_all(&piece).await.unwrap();
+            }
+            writer.shutdown().await.unwrap();
+            let mut answer = String::new();
+            writer.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let read = async {
+            let (mut piece, mut read) = (vec![0; 100_000], 0);
+            while let Ok(more @ 1..) = reader.read(&mut piece).await {
+                assert!(piece[..more].iter().all(|byte| *byte == b'x'));
+                read += more;
+            }
+            reader.write_all(b"all of it").await.unwrap();
+            drop(reader);
+            read
+        };
+        let (passed, answer, read) = tokio::join!(passing, write, read);
+        passed.unwrap();
+        assert_eq!((answer.as_str(), read), ("all of it", BYTES));
     }
 }
