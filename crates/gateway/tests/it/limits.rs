@@ -196,6 +196,28 @@ async fn a_body_that_stalls_is_408() {
 }
 
 #[tokio::test]
+async fn once_an_answer_streams_its_client_may_be_silent() {
+    let config = Config { read_timeout: Duration::from_millis(80), ..Config::default() };
+    let hand = ByHand::start(config, &[]).await;
+    let mut client = hand.client(&format!("{POST}transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n")).await;
+    let (mut replica, _) = hand.call().await;
+    write(&mut replica, "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(400) {
+        write(&mut replica, "1\r\n.\r\n").await;
+        until(&mut client, "1\r\n.\r\n").await;
+        // Not to wait for anything: only the function speaks.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    write(&mut client, "3\r\nbye\r\n0\r\n\r\n").await;
+    until(&mut replica, "3\r\nbye\r\n0\r\n\r\n").await;
+    write(&mut replica, "0\r\n\r\n").await;
+    until(&mut client, "0\r\n\r\n").await;
+    drop(client);
+    hand.served.stop().await;
+}
+
+#[tokio::test]
 async fn the_usual_default_namespace_leads_to_the_platforms_own() {
     let dev = model::Namespace::parse("dev").expect("a namespace");
     let memory = provider::Memory::new(dev.clone());

@@ -244,7 +244,10 @@ impl Connection {
                 self.end();
                 Body::Full(body)
             }
-            framing => Body::Upstream(ResponseBody::new(self, framing)),
+            framing => {
+                self.upload.unhurried();
+                Body::Upstream(ResponseBody::new(self, framing))
+            }
         };
         Ok(response)
     }

@@ -86,6 +86,11 @@ impl Upload {
         }
     }
 
+    /// The answer has begun: the rest of the body may come as it likes.
+    pub(super) fn unhurried(&mut self) {
+        self.body.unhurried();
+    }
+
     /// Takes the first frame if it is there, so that it travels with the head in one write.
     pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self.state {
