@@ -108,6 +108,7 @@ fn the_series_are_those_of_the_reference() {
     let place = place.with("OPENFAAS_URL", &platform.url);
     for (args, stdin) in [
         (&["deploy", "--image", "hello", "--name", "hello", "--wait"][..], &b""[..]),
+        (&["scale", "hello", "--replicas", "0"][..], &b""[..]),
         (&["invoke", "hello"][..], &b"hi"[..]),
     ] {
         let outcome = place.run_with(args, stdin);
@@ -115,7 +116,8 @@ fn the_series_are_those_of_the_reference() {
     }
     let mut page = String::from("# Metrics\n\n");
     page += "What `/metrics` of the metrics address (`--metrics-listen`, default `127.0.0.1:8082`) serves, in the text \
-             format\n0.0.4, to anyone who can connect: after one call of a function `hello`, without the numbers.\n\n";
+             format\n0.0.4, to anyone who can connect: with access log and traces on, after a call that woke a function `hello`, \
+             without\nthe numbers.\n\n";
     page += "| series | type | labels | meaning |\n|---|---|---|---|\n";
     let scraped = platform.scrape_until("gateway_functions_seconds_count{");
     for Family { name, kind, meaning, labels } in families(&scraped) {
@@ -180,6 +182,9 @@ impl Scraped {
         let mut command = Command::new(env!("CARGO_BIN_EXE_minke"));
         command.args(["up", "--provider", "memory", "--no-auth", "--listen", "127.0.0.1:0"]);
         command.args(["--metrics-listen", "127.0.0.1:0", "--data-dir"]).arg(data).env_clear();
+        // All that can be on the page is there, although nothing is written or sent in this time.
+        command.args(["--access-log", "text", "--access-log-file", "/dev/null"]);
+        command.env(env::otel::ENDPOINT, "http://127.0.0.1:1");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut addressed = |sign: &str| {
