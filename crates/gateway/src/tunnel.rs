@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(sockopt::tcp_keepidle(&accepted).unwrap(), PROBE_AFTER);
         assert_eq!(sockopt::tcp_keepintvl(&accepted).unwrap(), PROBE_INTERVAL);
         assert_eq!(sockopt::tcp_keepcnt(&accepted).unwrap(), PROBES);
-        assert!(!sockopt::socket_keepalive(&client.unwrap()).unwrap());
+        assert!(!sockopt::socket_keepalive(client.unwrap()).unwrap());
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use gateway::Config;
 use provider::Provider;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::by_hand::{ByHand, rest, until, write};
 use crate::support::{Served, deployed};
@@ -192,6 +193,56 @@ async fn a_body_that_stalls_is_408() {
         in_time(async { while !rest(&mut replica).await.is_empty() {} }).await;
     }
     hand.counted("gateway_function_invocation_total{function_name=\"f.openfaas-fn\",code=\"408\"} 2").await;
+    hand.served.stop().await;
+}
+
+/// Over HTTP/2 a refusal ends its stream, and the connection goes on.
+#[tokio::test]
+async fn limits_hold_over_http2() {
+    let config = Config { read_timeout: Duration::from_millis(80), ..Config::default() };
+    let hand = ByHand::start(config, &[("minke/max-body", "8"), ("minke/max-in-flight", "1")]).await;
+    let stream = TcpStream::connect(hand.served.api).await.expect("connect");
+    let (sender, connection) = h2::client::handshake(stream).await.expect("handshake");
+    let connection = tokio::spawn(connection);
+    let call = async |pieces: &[&'static str], ends: bool| {
+        let mut sender = sender.clone().ready().await.expect("ready");
+        let uri = format!("http://{}/function/f", hand.served.api);
+        let (answer, mut body) =
+            sender.send_request(http::Request::post(uri).body(()).expect("request"), false).expect("send");
+        for (n, piece) in pieces.iter().enumerate() {
+            body.send_data((*piece).into(), ends && n + 1 == pieces.len()).expect("send");
+        }
+        let (parts, mut body) = in_time(answer).await.expect("an answer").into_parts();
+        let mut text = Vec::new();
+        while let Some(data) = in_time(body.data()).await {
+            text.extend_from_slice(&data.expect("data"));
+        }
+        let header =
+            |name: &str| parts.headers.get(name).map(|value| value.to_str().expect("text").to_owned());
+        assert_eq!(header("connection"), None);
+        assert!(header("x-call-id").is_some());
+        (parts.status.as_u16(), header("x-openfaas-internal"), String::from_utf8(text).expect("text"))
+    };
+    let proxy = Some("proxy".to_owned());
+    let told = |status: u16, text: &str| (status, proxy.clone(), format!("{text}\n"));
+    assert_eq!(call(&["hello", "world"], true).await, told(413, "the body is larger than 8 bytes"));
+    assert_eq!(call(&["hello"], false).await, told(408, "nothing of the body came for 80ms"));
+    let answered = async {
+        // The two above came so far, and were cut off.
+        for _ in 0..2 {
+            let cut = rest(&mut hand.accept().await).await;
+            assert!(!cut.ends_with("0\r\n\r\n"), "{cut}");
+        }
+        let (mut replica, _) = hand.call().await;
+        until(&mut replica, "0\r\n\r\n").await;
+        let busy = "f.openfaas-fn answers as many calls as it may at once; try again";
+        assert_eq!(call(&["hi"], true).await, told(429, busy));
+        write(&mut replica, OK).await;
+    };
+    let (taken, ()) = in_time(async { tokio::join!(call(&["hello"], true), answered) }).await;
+    assert_eq!(taken, (200, None, "ok".to_owned()));
+    drop(sender);
+    in_time(connection).await.expect("no panic").expect("an orderly end");
     hand.served.stop().await;
 }
 
