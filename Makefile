@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 EXAMPLES := hello env sleep echo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build up test test-quick lint audit fmt watchdog examples bench soak clean
+.PHONY: help setup build up test test-quick lint audit fmt watchdog examples bench soak fuzz clean
 
 help: ## show this
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench: build examples ## measure against nginx in one run, write bench/RESULTS.m
 soak: examples ## the crash rounds and deploy cycles at full length, write bench/SOAK.md (as root)
 	@scripts/setup-test
 	@scripts/soak
+
+fuzz: ## look for inputs that break what must hold, ten minutes a target, into fuzz/corpus (needs nightly Rust)
+	@scripts/fuzz
 
 clean: ## remove what was built
 	cargo clean

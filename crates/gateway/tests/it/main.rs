@@ -8,6 +8,7 @@ mod domains;
 mod drain;
 mod exchanges;
 mod expectations;
+mod golden;
 mod http2;
 mod limits;
 mod metrics;

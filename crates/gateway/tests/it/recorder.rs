@@ -54,6 +54,12 @@ impl Recorder {
         recorder
     }
 
+    /// Where nothing listens.
+    pub async fn nowhere() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self { address: listener.local_addr().expect("address"), shared: Arc::default() }
+    }
+
     pub fn memory(&self) -> Memory {
         let client = Client::new(Arc::new(self.address), ClientConfig::default());
         let host = self.address.to_string().parse().expect("host");

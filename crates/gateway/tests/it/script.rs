@@ -1,4 +1,4 @@
-//! Exchanges as data files: see `tests/smuggling/README.md`.
+//! Exchanges as data files: see the READMEs of `tests/golden/` and `tests/smuggling/`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Script {
     pub path: PathBuf,
+    head: String,
     pub setup: Vec<String>,
     pub cases: Vec<Case>,
 }
@@ -37,7 +38,8 @@ pub fn scripts(folder: &str) -> Vec<Script> {
 impl Script {
     fn read(path: PathBuf) -> Self {
         let text = std::fs::read_to_string(&path).expect("text");
-        let mut script = Self { path, setup: Vec::new(), cases: Vec::new() };
+        let head = text.split_inclusive('\n').take_while(|line| !line.starts_with("=== ")).collect();
+        let mut script = Self { path, head, setup: Vec::new(), cases: Vec::new() };
         for line in text.lines() {
             match (line.strip_prefix("=== "), script.cases.last_mut()) {
                 (Some(name), _) => script.cases.push(Case { name: name.to_owned(), lines: Vec::new() }),
@@ -47,6 +49,11 @@ impl Script {
             }
         }
         script
+    }
+
+    /// What stands before the first case, as it stands there.
+    pub fn head(&self) -> String {
+        self.head.trim_end().to_owned() + "\n"
     }
 
     pub fn name(&self) -> String {

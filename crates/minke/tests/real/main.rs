@@ -9,6 +9,7 @@ mod grpc;
 mod isolation;
 mod leaks;
 mod load;
+mod openapi;
 mod platform;
 mod prometheus;
 mod registry;

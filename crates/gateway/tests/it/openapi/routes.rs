@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::answers::refusals;
-use super::schemas::NAME;
+use super::schemas::{NAME, NAME_IF_ANY};
 
 pub struct Operation {
     pub path: &'static str,
@@ -159,7 +159,7 @@ fn secrets() -> Vec<Operation> {
             "delete",
             "deleteSecret",
             "Removes a secret that no function names.",
-            &[400, 401, 404, 408, 409, 413, 422, 500, 501, 502],
+            &[400, 401, 404, 408, 413, 422, 500, 501, 502],
         ),
     ]
 }
@@ -218,7 +218,7 @@ fn namespaces() -> Vec<Operation> {
         of("delete", ONE, "deleteNamespace", "Removes a namespace that is empty.")
             .body_if_any("FunctionNamespace")
             .empty(202, "It is removed.")
-            .refused(&[308, 400, 401, 404, 408, 409, 413, 500, 501, 502]),
+            .refused(&[308, 400, 401, 404, 408, 413, 500, 501, 502]),
     ]
 }
 
@@ -314,7 +314,7 @@ fn in_query(name: &str, meaning: &str, schema: Value) -> Value {
 }
 
 fn namespace() -> Value {
-    let schema = json!({ "type": "string", "pattern": NAME, "minLength": 1, "maxLength": 63 });
+    let schema = json!({ "type": "string", "pattern": NAME_IF_ANY, "maxLength": 63 });
     in_query("namespace", "The default one when it is left out.", schema)
 }
 

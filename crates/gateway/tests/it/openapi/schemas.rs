@@ -11,6 +11,8 @@ use serde_json::{Map, Value, json};
 
 /// DNS label: functions and namespaces.
 pub const NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// One that may be empty, which is as if it were not there.
+pub const NAME_IF_ANY: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$";
 const SECRET_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
 pub fn all() -> Value {
@@ -28,6 +30,9 @@ pub fn all() -> Value {
     add::<Secret>(&mut all, &mut asked, "Secret");
     add::<FunctionNamespace>(&mut all, &mut asked, "FunctionNamespace");
     add::<AlertRequest>(&mut all, &mut asked, "AlertRequest");
+    for schema in all.values_mut().chain(asked.definitions_mut().values_mut()) {
+        nullable(schema);
+    }
     let mut told = settings().for_serialize().into_generator();
     add::<FunctionStatusResponse>(&mut all, &mut told, "FunctionStatus");
     add::<InfoResponse>(&mut all, &mut told, "Info");
@@ -50,6 +55,18 @@ pub fn all() -> Value {
     Value::Object(all)
 }
 
+/// In a request, `null` as an item or a value is as if it were empty.
+fn nullable(schema: &mut Value) {
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for property in properties.into_iter().flat_map(Map::values_mut) {
+        for within in ["items", "additionalProperties"] {
+            if let Some(inner) = property.get_mut(within) {
+                *inner = json!({ "anyOf": [inner.take(), { "type": "null" }] });
+            }
+        }
+    }
+}
+
 fn add<T: JsonSchema>(all: &mut Map<String, Value>, generator: &mut SchemaGenerator, name: &str) {
     let mut schema = generator.root_schema_for::<T>().to_value();
     let object = schema.as_object_mut().expect("an object");
@@ -63,8 +80,7 @@ fn add<T: JsonSchema>(all: &mut Map<String, Value>, generator: &mut SchemaGenera
 /// What the types do not say, and the gateway asks or promises all the same.
 fn bounds(all: &mut Map<String, Value>) {
     let name = || json!({ "type": "string", "pattern": NAME, "minLength": 1, "maxLength": 63 });
-    let namespace =
-        || json!({ "type": ["string", "null"], "pattern": NAME, "minLength": 1, "maxLength": 63 });
+    let namespace = || json!({ "type": ["string", "null"], "pattern": NAME_IF_ANY, "maxLength": 63 });
     let secret = json!({ "type": "string", "pattern": SECRET_NAME, "minLength": 1, "maxLength": 253 });
     let mut set = |schema: &str, property: &str, bound: Value, required: bool| {
         let schema = all.get_mut(schema).unwrap_or_else(|| panic!("no {schema}"));
@@ -91,7 +107,7 @@ fn bounds(all: &mut Map<String, Value>) {
     set("Secret", "name", secret.clone(), true);
     set("Secret", "namespace", namespace(), false);
     set("Secret", "rawValue", json!({ "contentEncoding": "base64" }), false);
-    set("FunctionNamespace", "name", json!({ "pattern": NAME, "maxLength": 63 }), false);
+    set("FunctionNamespace", "name", json!({ "pattern": NAME_IF_ANY, "maxLength": 63 }), false);
     set("FunctionStatus", "name", name(), true);
     set("FunctionStatus", "createdAt", json!({ "type": "string", "format": "date-time" }), true);
     for map in ["labels", "annotations"] {
