@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use provider::{Body, BoxError, InFlight};
+use provider::{Body, BoxError, InFlight, Progress};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::invoke::Permit;
@@ -32,6 +32,8 @@ pub(crate) enum BrokenOff {
 /// What a call holds until its answer is through.
 struct Streaming {
     idle_timeout: Duration,
+    /// A function that is sent something long may have nothing to say meanwhile.
+    upload: Option<Progress>,
     /// Made when the body is first waited for; most answers are there with their head.
     deadline: Option<Pin<Box<Sleep>>>,
     _permit: Permit,
@@ -42,11 +44,12 @@ struct Streaming {
 impl Answer {
     pub fn streaming(
         body: Body,
-        idle_timeout: Duration,
+        (idle_timeout, upload): (Duration, Option<Progress>),
         (permit, in_flight, observation): (Permit, InFlight, Observation),
     ) -> Self {
         let streaming = Streaming {
             idle_timeout,
+            upload,
             deadline: None,
             _permit: permit,
             _in_flight: in_flight,
@@ -129,6 +132,12 @@ impl Streaming {
         let idle_timeout = self.idle_timeout;
         let deadline =
             self.deadline.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle_timeout)));
-        deadline.as_mut().poll(cx).is_ready().then_some(idle_timeout)
+        while deadline.as_mut().poll(cx).is_ready() {
+            if !self.upload.as_mut().is_some_and(Progress::is_moving) {
+                return Some(idle_timeout);
+            }
+            deadline.as_mut().reset(Instant::now() + idle_timeout);
+        }
+        None
     }
 }

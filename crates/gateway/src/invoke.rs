@@ -59,10 +59,10 @@ impl Pipeline {
             Err(refused) => Err(refused),
         };
         match reached {
-            Ok((response, in_flight)) => {
+            Ok((response, in_flight, upload)) => {
                 observation.answered(response.status());
                 let held = (permit, in_flight, observation);
-                Ok(response.map(|body| Answer::streaming(body, idle_timeout, held)))
+                Ok(response.map(|body| Answer::streaming(body, (idle_timeout, upload), held)))
             }
             Err(error) => {
                 observation.answered(invoke_status(&error));

@@ -27,7 +27,7 @@ use model::{
     SecretId, SecretName, SecretValue, Usage,
 };
 
-pub use body::{Body, BodyRefused, BoxError, Received};
+pub use body::{Body, BodyRefused, BoxError, Progress, Received};
 pub use call::{Call, CallId};
 pub use echo::{Echo, echo};
 pub use endpoint::{Endpoint, HttpReplica, InFlight};

@@ -5,16 +5,13 @@ use std::time::Duration;
 
 use http::header::USER_AGENT;
 use http::{HeaderValue, Response};
-use provider::{Body, Call, Endpoint, InFlight, InvokeError, Route};
+use provider::{Body, Call, Endpoint, InFlight, InvokeError, Progress, Route};
 use tokio::time::timeout;
 
 use crate::Config;
 
-/// An answer whose body may still be on its way, and the replica's count of it.
-pub(super) type Answered = (Response<Body>, InFlight);
-
-/// Bytes of a long body that must come within each timeout for its call to go on: a trickle would hold a replica for ever.
-const UPLOAD_MIN: u64 = 16 * 1024;
+/// An answer whose body may still be on its way, the replica's count of it, and the request's body where it is long.
+pub(super) type Answered = (Response<Body>, InFlight, Option<Progress>);
 
 pub(super) struct Forward {
     user_agent: HeaderValue,
@@ -48,9 +45,9 @@ impl Forward {
         let mut answer = endpoint.invoke(*call);
         loop {
             match timeout(patience, answer.as_mut()).await {
-                Ok(response) => return Ok((response?, in_flight)),
+                Ok(response) => return Ok((response?, in_flight, upload)),
                 // It may be about to answer, when all of it is there.
-                Err(_) if upload.as_mut().is_some_and(|upload| upload.advance() >= UPLOAD_MIN) => {}
+                Err(_) if upload.as_mut().is_some_and(Progress::is_moving) => {}
                 Err(_) => return Err(InvokeError::Timeout(patience)),
             }
         }

@@ -42,20 +42,28 @@ async fn a_timeout_of_its_own_bounds_the_head_and_each_silence() {
 #[tokio::test]
 async fn a_body_that_is_long_on_its_way_is_waited_for_and_a_trickle_is_not() {
     const PIECE: usize = 32 * 1024;
-    let hand = ByHand::start(Config::default(), &[("minke/timeout", "200ms")]).await;
-    let mut client = hand.client(&format!("{POST}content-length: {}\r\n\r\n", PIECE * 10)).await;
-    let (mut replica, _) = hand.call().await;
-    let mut piece = vec![0; PIECE];
-    let begun = Instant::now();
-    for _ in 0..10 {
-        in_time(client.write_all(&piece)).await.expect("write");
-        in_time(replica.read_exact(&mut piece)).await.expect("read");
-        // Not to wait for anything: it is the client that is slow.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    let hand = ByHand::start(Config::default(), &[("minke/timeout", "1s")]).await;
+    let (head, body) = OK.split_at(OK.len() - 2);
+    // The function may have begun its answer, and end it when all is there.
+    for early in [false, true] {
+        let mut client = hand.client(&format!("{POST}content-length: {}\r\n\r\n", PIECE * 10)).await;
+        let (mut replica, _) = hand.call().await;
+        if early {
+            write(&mut replica, head).await;
+            until(&mut client, "\r\n\r\n").await;
+        }
+        let mut piece = vec![0; PIECE];
+        let begun = Instant::now();
+        for _ in 0..10 {
+            in_time(client.write_all(&piece)).await.expect("write");
+            in_time(replica.read_exact(&mut piece)).await.expect("read");
+            // Not to wait for anything: it is the client that is slow.
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+        assert!(begun.elapsed() > Duration::from_millis(1500));
+        write(&mut replica, if early { body } else { OK }).await;
+        until(&mut client, "ok").await;
     }
-    assert!(begun.elapsed() > Duration::from_millis(400));
-    write(&mut replica, OK).await;
-    until(&mut client, "ok").await;
 
     let mut client = hand.client(&format!("{POST}content-length: {}\r\n\r\n", PIECE * 10)).await;
     let (mut replica, _) = hand.call().await;

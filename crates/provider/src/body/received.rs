@@ -15,6 +15,8 @@ use super::BoxError;
 
 /// Bytes that come at once, or hardly later.
 const SHORT_MAX: u64 = 64 * 1024;
+/// Less than this between two looks is a trickle: it would hold a replica for ever.
+const MOVING_MIN: u64 = 16 * 1024;
 
 /// As long as no process lives; the largest duration there is cannot be added to a time.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -33,7 +35,7 @@ pub struct Received {
     progress: Option<Arc<AtomicU64>>,
 }
 
-/// How much of a body has come, for whoever waits for the answer to it.
+/// Whether a body comes, for whoever waits for the answer to it.
 #[derive(Debug)]
 pub struct Progress {
     received: Arc<AtomicU64>,
@@ -116,10 +118,10 @@ impl Received {
 }
 
 impl Progress {
-    /// Bytes that came since this was asked before.
-    pub fn advance(&mut self) -> u64 {
+    /// Whether more than a trickle came since this was asked before.
+    pub fn is_moving(&mut self) -> bool {
         let received = self.received.load(Ordering::Relaxed);
-        received - std::mem::replace(&mut self.seen, received)
+        received - std::mem::replace(&mut self.seen, received) >= MOVING_MIN
     }
 }
 
