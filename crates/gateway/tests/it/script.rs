@@ -102,6 +102,12 @@ impl Line {
     }
 }
 
+pub fn unescaped(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    unescape(text, &mut bytes);
+    bytes
+}
+
 /// `\r`, `\n`, `\t`, `\0`, `\\`, `\xHH`, and `\{N*text}` for N times the text.
 fn unescape(text: &str, bytes: &mut Vec<u8>) {
     let mut rest = text;

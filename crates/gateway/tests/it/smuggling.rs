@@ -55,7 +55,8 @@ async fn play(script: &Script) -> String {
     wrong
 }
 
-fn wanted(case: &Case) -> String {
+/// What the case says, in the words of [`report_seen`].
+pub fn wanted(case: &Case) -> String {
     let client = case.text("client:").expect("what the client sees");
     let mut text = format!("client: {client}\n");
     for function in case.texts("function:") {
@@ -132,7 +133,18 @@ fn report(case: &Case, answers: &[Message], ending: &str, after: &str, recorder:
     if after != "open" {
         let _ = writeln!(text, "after: {after}");
     }
-    let seen = recorder.take();
+    text += &report_seen(case, &recorder.take(), answers);
+    for words in case.texts("answer:") {
+        if !answers.iter().any(|answer| String::from_utf8_lossy(&answer.body).contains(words)) {
+            let _ = writeln!(text, "no answer says {words:?}");
+        }
+    }
+    text
+}
+
+/// What reached the function, and what of it, and of the answers, should not be there.
+pub fn report_seen(case: &Case, seen: &[Result<Message, Fault>], answers: &[Message]) -> String {
+    let mut text = String::new();
     for seen in seen.iter().filter(|seen| !is_probe(seen)) {
         let line = match seen {
             Ok(message) => shown(message),
@@ -152,11 +164,6 @@ fn report(case: &Case, answers: &[Message], ending: &str, after: &str, recorder:
         let (name, value) = pair.split_once(' ').expect("a name and a value");
         if !seen.iter().flatten().any(|message| message.header(name) == Some(value)) {
             let _ = writeln!(text, "without {pair}");
-        }
-    }
-    for words in case.texts("answer:") {
-        if !answers.iter().any(|answer| String::from_utf8_lossy(&answer.body).contains(words)) {
-            let _ = writeln!(text, "no answer says {words:?}");
         }
     }
     text
