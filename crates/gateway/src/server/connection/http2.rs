@@ -64,6 +64,7 @@ where
         // No grace is needed: what a client asks for after a goodbye it knows to ask for again.
         () = rules.stop.begins() => None,
         () = calls.cease(rules.read_timeout) => None,
+        () = calls.abused() => return tracing::debug!("a client took back too many calls"),
     };
     let served = match served {
         Some(served) => served,

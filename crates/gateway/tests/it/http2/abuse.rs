@@ -45,6 +45,13 @@ impl Hand {
         self.0.write_all(bytes).await.is_ok()
     }
 
+    /// Reads on; true when the connection has ended.
+    async fn ended(&mut self) -> bool {
+        let mut piece = [0; 4096];
+        while self.0.read(&mut piece).await.is_ok_and(|read| read > 0) {}
+        true
+    }
+
     /// The reason of the goodbye that the connection ends with.
     async fn goodbye(mut self) -> Option<Reason> {
         let mut reason = None;
@@ -98,6 +105,44 @@ async fn rapid_resets_end_the_connection() {
     let asked = asked.load(Ordering::SeqCst);
     assert!(asked < 1000, "{asked} calls of 20000 went to the function");
     serves_on(&served).await;
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn calls_taken_back_after_they_began_are_bounded_too() {
+    let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+    let memory = running(&["f"], move |call| {
+        let begun = begun.clone();
+        Box::pin(async move {
+            if call.request.uri().path() == "/ok" {
+                return Ok(Response::new(Body::Empty));
+            }
+            let _ = begun.send(());
+            std::future::pending().await
+        })
+    })
+    .await;
+    let served = Served::start(memory, Config::default()).await;
+    let mut client = Hand::connect(served.api).await;
+    let cancel = u32::from(Reason::CANCEL).to_be_bytes();
+    let mut asked = 0;
+    for stream in (1..20_001).step_by(2) {
+        if !client.write(&frame(HEADERS, END_HEADERS | END_STREAM, stream, HEAD)).await {
+            break;
+        }
+        // It is with the function when it is taken back, unless the connection is gone.
+        let taken = tokio::select! {
+            taken = begins.recv() => taken.is_some(),
+            ended = client.ended() => !ended,
+        };
+        if !taken || !client.write(&frame(RST_STREAM, 0, stream, &cancel)).await {
+            break;
+        }
+        asked += 1;
+    }
+    assert!((500..2000).contains(&asked), "{asked} calls went to the function");
+    let (other, _) = connect(served.api).await;
+    assert_eq!(call(&other, post("/function/f/ok"), "").await.expect("an answer").0.status, 200);
     served.stop().await;
 }
 

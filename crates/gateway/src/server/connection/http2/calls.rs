@@ -10,22 +10,38 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::body::{Answer, BrokenOff};
+
+/// Calls that a client may take back within a second, after they were begun: twice as many as it may have at once. Each
+/// costs it two small frames, and the function a whole call.
+const GIVEN_UP_MAX: u32 = 512;
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Calls {
     under_way: AtomicUsize,
     begun: AtomicUsize,
+    given_up: Mutex<GivenUp>,
+    abused: Notify,
     /// How far the call is whose stream is to be made next.
     latest: Mutex<Option<Arc<Progress>>>,
+}
+
+/// How many calls were taken back since when.
+#[derive(Default)]
+struct GivenUp {
+    since: Option<Instant>,
+    count: u32,
 }
 
 /// One call. It ends when its answer does.
 pub(super) struct Call {
     calls: Arc<Calls>,
     progress: Arc<Progress>,
+    answered: bool,
 }
 
 #[derive(Default)]
@@ -41,11 +57,28 @@ impl Calls {
         self.begun.fetch_add(1, Ordering::Relaxed);
         let progress = Arc::<Progress>::default();
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&progress));
-        Call { calls: Arc::clone(self), progress }
+        Call { calls: Arc::clone(self), progress, answered: false }
     }
 
     pub fn under_way(&self) -> usize {
         self.under_way.load(Ordering::Relaxed)
+    }
+
+    /// Until the client has taken back more calls than it may.
+    pub async fn abused(&self) {
+        self.abused.notified().await;
+    }
+
+    fn give_up(&self) {
+        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if given_up.since.is_none_or(|since| now - since > GIVEN_UP_WITHIN) {
+            *given_up = GivenUp { since: Some(now), count: 0 };
+        }
+        given_up.count += 1;
+        if given_up.count > GIVEN_UP_MAX {
+            self.abused.notify_one();
+        }
     }
 
     /// Until there was no call for `period`, or twice as long.
@@ -69,6 +102,9 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         self.calls.under_way.fetch_sub(1, Ordering::Relaxed);
+        if !self.answered {
+            self.calls.give_up();
+        }
     }
 }
 
@@ -93,6 +129,11 @@ impl Body for Carried {
         if polled.is_ready() {
             progress.frames.fetch_add(1, Ordering::Relaxed);
         }
+        if let Poll::Ready(ended) = &polled
+            && !matches!(ended, Some(Ok(frame)) if frame.is_data())
+        {
+            carried.call.answered = true;
+        }
         polled
     }
 
@@ -102,6 +143,12 @@ impl Body for Carried {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        self.call.answered |= self.body.is_end_stream();
     }
 }
 
