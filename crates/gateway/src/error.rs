@@ -13,9 +13,9 @@
 //! | no replica could be connected to, or its answer broke off before its head or is not HTTP | 502 | `Can't reach service for: NAME.` |
 //! | no head of an answer within `upstream_timeout`, or the function's own timeout | 504 | text |
 //! | the caller's body broke off | 400 | text |
-//! | the provider failed | as below | text |
+//! | the provider failed | as below | `The platform failed to call: NAME.` |
 //!
-//! Apart from 404 and 400 they carry `X-OpenFaaS-Internal: proxy`: the platform spoke, not the function, so that a
+//! Apart from what is the caller's own doing (400, 404, 408, 413) they carry `X-OpenFaaS-Internal: proxy`: the platform spoke, not the function, so that a
 //! queue may try again. After its head an answer can only be cut off.
 //!
 //! For the management API: not found 404 (empty when a status was asked for), already exists 409, invalid 400 (422 where
@@ -59,6 +59,11 @@ pub(crate) enum ApiError {
     NoStatus,
     #[error("the request was given up")]
     Aborted,
+    #[error("the gateway is shutting down")]
+    Ending,
+    /// What everyone may hear of a provider that is not well; the log tells more.
+    #[error("the provider is unavailable")]
+    NotHealthy,
     #[error(transparent)]
     Provider(#[from] ProviderError),
 }
@@ -74,6 +79,8 @@ impl ApiError {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Aborted => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Ending => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotHealthy => StatusCode::BAD_GATEWAY,
             Self::Provider(error) => provider_status(error),
         };
         let text = match &self {
@@ -127,7 +134,11 @@ pub(crate) fn invoke_response(function: &dyn std::fmt::Display, error: &InvokeEr
         InvokeError::Connect { .. } | InvokeError::Upstream(_) => {
             format!("Can't reach service for: {function}.")
         }
-        InvokeError::Provider(error) => error.chain(),
+        // Callers are strangers: where the provider is, and what it said, is for the log.
+        InvokeError::Provider(error) => {
+            tracing::debug!(%function, error = error.chain(), "the provider failed a call");
+            format!("The platform failed to call: {function}.")
+        }
         InvokeError::Request(source) if source.is::<BodyRefused>() => source.to_string(),
         InvokeError::NotFound(_)
         | InvokeError::Overloaded
@@ -138,7 +149,7 @@ pub(crate) fn invoke_response(function: &dyn std::fmt::Display, error: &InvokeEr
     };
     let mut response = text_response(status, text);
     let headers = response.headers_mut();
-    if !matches!(status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST) {
+    if !is_the_callers(status) {
         headers.insert(INTERNAL, HeaderValue::from_static("proxy"));
     }
     match status {
@@ -150,6 +161,17 @@ pub(crate) fn invoke_response(function: &dyn std::fmt::Display, error: &InvokeEr
         _ => {}
     }
     response
+}
+
+/// Whether the same call would fail again, however often it is tried.
+fn is_the_callers(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NOT_FOUND
+            | StatusCode::BAD_REQUEST
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::PAYLOAD_TOO_LARGE
+    )
 }
 
 /// In whole seconds, as the header wants it, and not before the time.

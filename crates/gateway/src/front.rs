@@ -85,12 +85,14 @@ impl Inner {
 
 async fn health(gateway: &Inner) -> Result<Response<Body>, ApiError> {
     if gateway.ending.load(Ordering::Relaxed) {
-        let source = Some("it is shutting down".into());
-        return Err(ProviderError::Unavailable { what: "the gateway".into(), source }.into());
+        return Err(ApiError::Ending);
     }
     let asked = timeout(gateway.config.upstream_timeout, gateway.provider.health()).await;
     let late = ProviderError::Unavailable { what: "the provider".into(), source: None };
-    asked.unwrap_or(Err(late))?;
+    asked.unwrap_or(Err(late)).map_err(|error| {
+        tracing::warn!(error = error.chain(), "the provider is not healthy");
+        ApiError::NotHealthy
+    })?;
     Ok(Response::new(Body::Empty))
 }
 
