@@ -55,7 +55,14 @@ impl Activation {
         let deadline = Instant::now() + self.timeout;
         let mut states = self.routes.subscribe(id).ok_or_else(|| InvokeError::NotFound(id.clone()))?;
         while Instant::now() < deadline {
-            let begin = || bring_up(Arc::clone(&self.provider), id.clone(), deadline);
+            let begin = || {
+                let (up, id) = (bring_up(Arc::clone(&self.provider), id.clone(), deadline), id.clone());
+                async move {
+                    up.await.inspect_err(|error| {
+                        tracing::warn!(function = %id, error = error.chain(), "failed to wake a function");
+                    })
+                }
+            };
             let flight = self.waking.join(id, begin);
             tokio::select! {
                 biased;
