@@ -76,6 +76,7 @@ fn check_forwarded(before: HeaderMap) {
         parts.headers.contains_key("x-forwarded-host"),
         before.contains_key("x-forwarded-host") || before.contains_key(HOST)
     );
+    check_last_told(&parts.headers, &before, &peer);
     // What the client said is still said; only what tells of the way may be added to.
     for name in before.keys() {
         let told = |headers: &HeaderMap| headers.get_all(name).iter().cloned().collect::<Vec<_>>();
@@ -86,4 +87,47 @@ fn check_forwarded(before: HeaderMap) {
             assert_eq!(said, passed, "{name}");
         }
     }
+}
+
+/// Whatever the client said, the last of each list is what this hop says: who trusts one hop reads that.
+fn check_last_told(told: &HeaderMap, before: &HeaderMap, peer: &Peer) {
+    let line = |name: &str| {
+        let mut lines = told.get_all(name).iter();
+        let line = lines.next().map(|value| value.as_bytes().to_vec());
+        assert!(lines.next().is_none(), "{name} is in several lines");
+        line.unwrap_or_default()
+    };
+    let host = before.get(HOST).map_or(&b""[..], |host| host.as_bytes());
+    for (name, own) in [
+        ("x-forwarded-for", peer.forwarded_for().as_bytes()),
+        ("x-forwarded-proto", b"http"),
+        ("x-forwarded-host", host),
+    ] {
+        let line = line(name);
+        let rest = line.strip_suffix(own).unwrap_or_else(|| panic!("{name}: {}", line.escape_ascii()));
+        assert!(
+            rest.is_empty() || own.is_empty() || rest.ends_with(b", "),
+            "{name}: {}",
+            line.escape_ascii()
+        );
+    }
+    let line = line("forwarded");
+    let own = peer.forwarded(host);
+    assert_eq!(last_element(&line).escape_ascii().to_string(), own.as_bytes().escape_ascii().to_string());
+}
+
+/// As RFC 7239 has it: commas within quotes part nothing.
+fn last_element(line: &[u8]) -> &[u8] {
+    let (mut from, mut quoted, mut escaped) = (0, false, false);
+    for (at, byte) in line.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => from = at + 1,
+            _ => {}
+        }
+    }
+    assert!(!quoted, "{}", line.escape_ascii());
+    line[from..].trim_ascii()
 }
