@@ -24,7 +24,7 @@ pub fn run(listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
         let stopped = async move {
             stop.recv().await;
         };
-        Ok(gateway.serve(Listeners { api, metrics }, stopped, Duration::from_secs(1)).await?)
+        Ok(gateway.serve(Listeners { api, tls: None, metrics }, stopped, Duration::from_secs(1)).await?)
     })
 }
 

@@ -47,7 +47,7 @@ pub use config::{Config, Credentials};
 pub use domains::{DomainError, DomainRule, Domains};
 pub use exchange::{Exchange, Leg, LegKind, Observers};
 pub use metrics::{Collect, Collected, Collectors};
-pub use server::Listeners;
+pub use server::{Listeners, TlsListener};
 pub use trace::{Parent, SpanId, TraceId, Traced, Tracer};
 
 /// One platform's front door. Clones are the same one.

@@ -23,7 +23,6 @@ pub(crate) struct Peer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Http,
-    #[allow(dead_code, reason = "for listeners that speak TLS")]
     Https,
 }
 

@@ -3,6 +3,7 @@
 mod acceptor;
 mod connection;
 mod stop;
+mod tls;
 mod worker;
 
 use std::future::Future;
@@ -12,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -21,7 +23,10 @@ use crate::{Gateway, Inner};
 use acceptor::{Accepted, Acceptor};
 use connection::Rules;
 use stop::Stop;
+use tls::Handshakes;
 use worker::Workers;
+
+pub use tls::TlsListener;
 
 /// Connections to the metrics server at once.
 const SCRAPERS_MAX: usize = 64;
@@ -30,6 +35,8 @@ const SCRAPERS_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Listeners {
     pub api: TcpListener,
+    /// For the same as `api`, secured.
+    pub tls: Option<TlsListener>,
     pub metrics: TcpListener,
 }
 
@@ -47,10 +54,20 @@ impl Gateway {
         drain_timeout: Duration,
     ) -> io::Result<()> {
         let (stop, drained) = (Stop::default(), Stop::default());
-        let mut workers = self.workers(&stop)?;
+        let Listeners { api, tls, metrics } = listeners;
+        let (tls, handshakes) = tls.map(|tls| tls.begin(&self.0.config)).transpose()?.unzip();
+        let workers = self.workers(&stop, handshakes)?;
         let calls = async {
-            let acceptor = Acceptor::new(listeners.api, self.0.config.connections_max);
-            acceptor.run(&stop, |accepted| workers.hand_over(accepted)).await;
+            // An acceptor keeps a place for the connection that comes next.
+            let places = self.0.config.connections_max + usize::from(tls.is_some());
+            let places = Arc::new(Semaphore::new(places));
+            let api = Acceptor::new(api, false, Arc::clone(&places));
+            let secured = async {
+                if let Some(tls) = tls {
+                    Acceptor::new(tls, true, places).run(&stop, |accepted| workers.hand_over(accepted)).await;
+                }
+            };
+            tokio::join!(api.run(&stop, |accepted| workers.hand_over(accepted)), secured);
             drain(workers, &self.0, drain_timeout).await;
             drained.begin();
         };
@@ -61,21 +78,26 @@ impl Gateway {
             stop.begin();
             self.0.tasks.end();
         };
-        tokio::join!(calls, self.scrapes(listeners.metrics, &drained), end);
+        tokio::join!(calls, self.scrapes(metrics, &drained), end);
         Ok(())
     }
 
-    fn workers(&self, stop: &Stop) -> io::Result<Workers> {
+    fn workers(&self, stop: &Stop, handshakes: Option<Handshakes>) -> io::Result<Workers> {
         Workers::start(self.0.config.workers, || {
             let rules = Rules::new(&self.0.config, stop.of_a_worker());
             let gateway = Arc::clone(&self.0);
-            move |stream, peer| {
+            let handshakes = handshakes.clone();
+            move |stream, peer, tls| {
                 let gateway = Arc::clone(&gateway);
                 let open = gateway.metrics.connection();
                 let service = move |request, peer| answer(Arc::clone(&gateway), request, peer);
-                let served = rules.clone().serve(stream, peer, service);
+                let (rules, handshakes) = (rules.clone(), handshakes.clone().filter(|_| tls));
                 async move {
-                    served.await;
+                    match handshakes {
+                        None => rules.serve(stream, peer, service).await,
+                        // Boxed, so that a connection in plain text is not as large as this.
+                        Some(handshakes) => Box::pin(handshakes.serve(rules, stream, peer, service)).await,
+                    }
                     drop(open);
                 }
             }
@@ -86,7 +108,7 @@ impl Gateway {
     async fn scrapes(&self, listener: TcpListener, stop: &Stop) {
         let rules = Rules::new(&self.0.config, stop.clone());
         let mut connections = JoinSet::new();
-        let accept = |Accepted { stream, peer, place }| {
+        let accept = |Accepted { stream, peer, place, .. }| {
             let gateway = Arc::clone(&self.0);
             let service = move |request, _| scrape(Arc::clone(&gateway), request);
             let served = rules.clone().serve(stream, peer, service);
@@ -96,7 +118,8 @@ impl Gateway {
             });
             while connections.try_join_next().is_some() {}
         };
-        Acceptor::new(listener, SCRAPERS_MAX).run(stop, accept).await;
+        let places = Arc::new(Semaphore::new(SCRAPERS_MAX));
+        Acceptor::new(listener, false, places).run(stop, accept).await;
         connections.shutdown().await;
     }
 }

@@ -1,9 +1,11 @@
 //! The platform's settings, resolved once: flag, else environment, else file, else default.
 
+pub mod domains;
 mod file;
 mod flags;
 mod serving;
 mod sources;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use gateway::AccessFormat;
+use gateway::{AccessFormat, DomainError, DomainRule};
 use model::Namespace;
 use model::env::{self, openfaas};
 use serde::Deserialize;
@@ -20,6 +22,7 @@ use crate::telemetry;
 
 pub use flags::Flags;
 pub use serving::Serving;
+pub use tls::TlsSettings;
 
 use file::File;
 use sources::{ACCESS_LOG, ADDRESS, LOG_MAX, NAMESPACE, PROVIDER, Sources, value_error};
@@ -65,6 +68,10 @@ pub struct Config {
     pub secrets_key_file: Option<PathBuf>,
     /// Kept of what each function writes, bytes.
     pub log_max: u64,
+    pub tls: Option<TlsSettings>,
+    pub domains: Vec<DomainRule>,
+    /// Where the settings file is, or would be.
+    pub file: PathBuf,
     pub log: String,
     pub log_json: bool,
     /// None writes none.
@@ -86,6 +93,12 @@ pub enum ConfigError {
     UnknownVariable { name: String },
     #[error("failed to read {path}: {problem}")]
     File { path: String, problem: String },
+    #[error(transparent)]
+    Tls(#[from] tls::TlsSettingsError),
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    #[error("domains: {function:?} is no function; write NAME or NAME.NAMESPACE")]
+    DomainFunction { function: String },
     #[error("the provider `remote` needs an address; give --provider-url http://HOST:8081/")]
     NoProviderUrl,
     #[error("--provider-url is for the provider `remote`; remove it, or choose --provider remote")]
@@ -99,11 +112,14 @@ impl Config {
             return Err(ConfigError::UnknownVariable { name: name.clone() });
         }
         let variable = |name: &str| variables.get(name).filter(|value| !value.is_empty());
-        let file = File::load(flags.config.as_deref().or(variable(env::CONFIG).map(Path::new)))?;
+        let named = flags.config.as_deref().or(variable(env::CONFIG).map(Path::new));
+        let mut file = File::load(named)?;
+        let path = named.unwrap_or(Path::new(file::FILE_DEFAULT)).to_owned();
         let mut warnings = Vec::new();
 
         let mut first = Sources { variables, warnings: &mut warnings };
         let serving = Serving::resolve(&first, &file)?;
+        let tls = tls::resolve(&first, flags.tls, &mut file)?;
         let listen = first.parsed(flags.listen, env::LISTEN, file.listen, "listen", ADDRESS)?;
         let metrics_listen = first.parsed(
             flags.metrics_listen,
@@ -140,6 +156,8 @@ impl Config {
             }
             _ => {}
         }
+        let namespace = namespace.unwrap_or_default();
+        let domains = domains::rules(std::mem::take(&mut file.domains), &namespace)?;
         let data_dir =
             flags.data_dir.or_else(|| variable(env::DATA_DIR).map(PathBuf::from)).or(file.data_dir);
         let insecure = variable(env::INSECURE_REGISTRIES).map(|list| {
@@ -162,7 +180,7 @@ impl Config {
             demo,
             provider,
             provider_url,
-            namespace: namespace.unwrap_or_default(),
+            namespace,
             scale_from_zero: variable(openfaas::SCALE_FROM_ZERO)
                 .map(|value| value == "true")
                 .or(file.scale_from_zero)
@@ -174,6 +192,9 @@ impl Config {
             insecure_registries: insecure.unwrap_or(file.insecure_registries),
             secrets_key_file: key_file.or(file.secrets_key_file),
             log_max: log_max.unwrap_or(LOG_MAX_DEFAULT),
+            tls,
+            domains,
+            file: path,
             log: variable(env::LOG).cloned().or(file.log).unwrap_or_else(|| "info".into()),
             log_json,
             access_log: access_log.flatten(),

@@ -14,6 +14,8 @@ use crate::error::Failure;
 #[derive(Debug)]
 pub struct Listeners {
     pub api: TcpListener,
+    /// When there is a certificate to show.
+    pub tls: Option<TcpListener>,
     pub metrics: TcpListener,
 }
 
@@ -30,7 +32,8 @@ const BACKLOG: i32 = 4096;
 /// What sockets are called (`FileDescriptorName=` of a socket unit).
 pub const API: &str = "api";
 pub const METRICS: &str = "metrics";
-const NAMES: [&str; 2] = [API, METRICS];
+pub const TLS: &str = "tls";
+const NAMES: [&str; 3] = [API, METRICS, TLS];
 
 impl Inherited {
     /// To be called once, while there is one thread: the variables are taken out of the environment.

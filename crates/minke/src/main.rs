@@ -14,9 +14,11 @@ mod images;
 mod listeners;
 mod printer;
 mod providers;
+mod reload;
 mod shutdown;
 mod stack;
 mod telemetry;
+mod tls;
 mod wiring;
 
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway::Gateway;
+use gateway::{Gateway, TlsListener};
 use model::VersionInfo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -14,8 +14,10 @@ use crate::demo;
 use crate::error::{Failure, chain};
 use crate::listeners::Listeners;
 use crate::providers::{self, Running};
+use crate::reload;
 use crate::shutdown::Signals;
 use crate::telemetry::Telemetry;
+use crate::tls::Certificates;
 
 /// What this build is.
 pub fn version() -> VersionInfo {
@@ -37,11 +39,13 @@ pub fn check_provider_url(config: &Config) -> Result<(), ConfigError> {
 pub async fn run(
     config: Config,
     credentials: Option<Credentials>,
+    certificates: Option<Arc<Certificates>>,
     listeners: Listeners,
 ) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(anyhow::Error::from)?;
     let api = TcpListener::from_std(listeners.api).map_err(anyhow::Error::from)?;
     let metrics = TcpListener::from_std(listeners.metrics).map_err(anyhow::Error::from)?;
+    let tls = secured(listeners.tls, certificates.as_ref()).map_err(anyhow::Error::from)?;
     let addresses =
         (api.local_addr().map_err(anyhow::Error::from)?, metrics.local_addr().map_err(anyhow::Error::from)?);
     let telemetry = Telemetry::start(&config)?;
@@ -49,13 +53,12 @@ pub async fn run(
         running = providers::start(&config, credentials.as_ref()) => running?,
         () = signals.next() => return Ok(()),
     };
-    let gateway = Gateway::new(
-        Arc::clone(&running.provider),
-        gateway_config(&config, credentials.as_ref(), &telemetry),
-    );
+    let settings = gateway_config(&config, credentials.as_ref(), &telemetry);
+    let _reloading = reload::spawn(&config, certificates.as_ref(), &settings.domains)?;
+    let gateway = Gateway::new(Arc::clone(&running.provider), settings);
     let stop = CancellationToken::new();
     let (stopped, drain) = (stop.clone().cancelled_owned(), drain_timeout(&config));
-    let sockets = gateway::Listeners { api, metrics };
+    let sockets = gateway::Listeners { api, tls, metrics };
     let mut serving = tokio::spawn(async move { gateway.serve(sockets, stopped, drain).await });
 
     let ready = async {
@@ -87,6 +90,16 @@ pub async fn run(
         () = signals.next() => tracing::warn!("stopped before the drain was over"),
     }
     outcome
+}
+
+/// Both or none: there is a socket for TLS when there is a certificate to show.
+fn secured(
+    listener: Option<std::net::TcpListener>,
+    certificates: Option<&Arc<Certificates>>,
+) -> std::io::Result<Option<TlsListener>> {
+    let (Some(listener), Some(certificates)) = (listener, certificates) else { return Ok(None) };
+    let listener = TcpListener::from_std(listener)?;
+    Ok(Some(TlsListener { listener, certificates: Arc::clone(certificates) as _ }))
 }
 
 async fn ended_early(

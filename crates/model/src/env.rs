@@ -32,6 +32,10 @@ variables! {
         "Settings file of `minke up`; its keys are the names of the flags.";
     LISTEN = "MINKE_LISTEN", "`127.0.0.1:8080`", "Address of the API and of the functions.";
     METRICS_LISTEN = "MINKE_METRICS_LISTEN", "`127.0.0.1:8082`", "Address of `/metrics`.";
+    TLS_LISTEN = "MINKE_TLS_LISTEN", "`127.0.0.1:8443`, with a certificate",
+        "Address of the API and of the functions for clients that speak TLS.";
+    TLS_CERT = "MINKE_TLS_CERT", "none", "PEM file with the certificate of that address, read anew when it changes.";
+    TLS_KEY = "MINKE_TLS_KEY", "none", "PEM file with the certificate's private key.";
     DATA_DIR = "MINKE_DATA_DIR", "`/var/lib/minke`",
         "Folder of everything that is kept: functions, images, the password. Also read by `build`, `image` and, for \
          that password, by the commands that call a gateway.";

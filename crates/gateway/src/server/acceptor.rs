@@ -19,6 +19,7 @@ const LAST_MAX: usize = 4096;
 
 pub(super) struct Acceptor {
     listener: TcpListener,
+    tls: bool,
     places: Arc<Semaphore>,
 }
 
@@ -27,14 +28,16 @@ pub(super) struct Acceptor {
 pub(super) struct Accepted {
     pub stream: TcpStream,
     pub peer: SocketAddr,
+    /// It came by the port that speaks TLS.
+    pub tls: bool,
     pub place: Option<OwnedSemaphorePermit>,
 }
 
 impl Acceptor {
-    pub fn new(listener: TcpListener, connections_max: usize) -> Self {
+    pub fn new(listener: TcpListener, tls: bool, places: Arc<Semaphore>) -> Self {
         // What it accepts has it from here.
         probe(&listener);
-        Self { listener, places: Arc::new(Semaphore::new(connections_max)) }
+        Self { listener, tls, places }
     }
 
     /// Accepts until `stop`, and then what has come until then: what is in the queue when a socket closes is reset.
@@ -60,7 +63,9 @@ impl Acceptor {
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         loop {
             match self.listener.accept().await {
-                Ok((stream, peer)) => return Accepted { stream, peer, place },
+                Ok((stream, peer)) => {
+                    return Accepted { stream, peer, tls: self.tls, place };
+                }
                 Err(error) => {
                     tracing::warn!(%error, "failed to accept a connection");
                     sleep(ACCEPT_PAUSE).await;

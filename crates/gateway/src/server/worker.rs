@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use provider::http1::Seat;
@@ -19,7 +20,7 @@ use super::acceptor::Accepted;
 pub(super) struct Workers {
     workers: Vec<Worker>,
     /// Where the search for the least busy one begins, so that equals take turns.
-    turn: usize,
+    turn: AtomicUsize,
 }
 
 struct Worker {
@@ -33,6 +34,7 @@ struct Worker {
 struct Moved {
     stream: std::net::TcpStream,
     peer: SocketAddr,
+    tls: bool,
     place: Option<OwnedSemaphorePermit>,
     token: TaskTrackerToken,
 }
@@ -46,25 +48,25 @@ impl Workers {
     pub fn start<M, S, F>(count: usize, make: M) -> io::Result<Self>
     where
         M: Fn() -> S,
-        S: Fn(TcpStream, SocketAddr) -> F + Send + 'static,
+        S: Fn(TcpStream, SocketAddr, bool) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let workers =
             (0..count.max(1)).map(|number| Worker::start(number, make())).collect::<io::Result<_>>()?;
-        Ok(Self { workers, turn: 0 })
+        Ok(Self { workers, turn: AtomicUsize::new(0) })
     }
 
     /// Gives the connection to the worker that has the fewest.
-    pub fn hand_over(&mut self, accepted: Accepted) {
-        self.turn = (self.turn + 1) % self.workers.len();
-        let (before, after) = self.workers.split_at(self.turn);
+    pub fn hand_over(&self, accepted: Accepted) {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.workers.len();
+        let (before, after) = self.workers.split_at(turn);
         let Some(worker) = after.iter().chain(before).min_by_key(|worker| worker.connections.len()) else {
             return;
         };
-        let Accepted { stream, peer, place } = accepted;
+        let Accepted { stream, peer, tls, place } = accepted;
         match stream.into_std() {
             Ok(stream) => {
-                let moved = Moved { stream, peer, place, token: worker.connections.token() };
+                let moved = Moved { stream, peer, tls, place, token: worker.connections.token() };
                 if worker.inbox.send(moved).is_err() {
                     tracing::error!("a worker has ended, and with it a connection");
                 }
@@ -99,7 +101,7 @@ impl Workers {
 impl Worker {
     fn start<S, F>(number: usize, serve: S) -> io::Result<Self>
     where
-        S: Fn(TcpStream, SocketAddr) -> F + Send + 'static,
+        S: Fn(TcpStream, SocketAddr, bool) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -114,15 +116,15 @@ impl Worker {
 /// Serves what arrives until nothing can arrive any more.
 fn run<S, F>(runtime: Runtime, mut arriving: mpsc::UnboundedReceiver<Moved>, serve: S)
 where
-    S: Fn(TcpStream, SocketAddr) -> F,
+    S: Fn(TcpStream, SocketAddr, bool) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     let seat = Seat::take();
     runtime.block_on(async {
-        while let Some(Moved { stream, peer, place, token }) = arriving.recv().await {
+        while let Some(Moved { stream, peer, tls, place, token }) = arriving.recv().await {
             match TcpStream::from_std(stream) {
                 Ok(stream) => {
-                    let served = serve(stream, peer);
+                    let served = serve(stream, peer, tls);
                     tokio::spawn(async move {
                         served.await;
                         drop((place, token));

@@ -22,6 +22,7 @@ mod slow_clients;
 mod smuggling;
 mod streaming;
 mod support;
+mod tls;
 mod trace;
 mod upgrades;
 mod upstream;

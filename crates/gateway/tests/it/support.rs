@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway::{Config, Gateway, Listeners};
+use gateway::{Config, Gateway, Listeners, TlsListener};
 use http::Response;
 use model::{FunctionId, FunctionSpec, ImageRef, Namespace};
 use provider::{Body, Call, Invoke, InvokeError, Memory, Provider};
@@ -38,6 +38,16 @@ impl Served {
         drain_timeout: Duration,
     ) -> Self {
         let api = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_all(provider, config, drain_timeout, api, None).await
+    }
+
+    pub async fn start_all(
+        provider: Arc<dyn Provider>,
+        config: Config,
+        drain_timeout: Duration,
+        api: TcpListener,
+        tls: Option<TlsListener>,
+    ) -> Self {
         let metrics = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addresses = (api.local_addr().expect("address"), metrics.local_addr().expect("address"));
         let gateway = Gateway::new(provider, config);
@@ -45,7 +55,7 @@ impl Served {
         let served = gateway.clone();
         let serving = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };
-            served.serve(Listeners { api, metrics }, shutdown, drain_timeout).await.expect("serve");
+            served.serve(Listeners { api, tls, metrics }, shutdown, drain_timeout).await.expect("serve");
         });
         Self { api: addresses.0, metrics: addresses.1, gateway, stop: Some(stop), serving }
     }

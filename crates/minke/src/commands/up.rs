@@ -12,7 +12,7 @@ use crate::config::{Config, Flags, ProviderKind};
 use crate::credentials::Credentials;
 use crate::error::{Failure, chain};
 use crate::listeners::{self, Inherited, Listeners};
-use crate::{demo, wiring};
+use crate::{demo, tls, wiring};
 
 /// Work on threads of its own, an unpack say, that the end of the platform waits for.
 const STRAGGLERS_MAX: Duration = Duration::from_secs(5);
@@ -55,9 +55,16 @@ pub fn run(args: UpArgs) -> Result<(), Failure> {
     };
     wiring::check_provider_url(&config).map_err(Failure::usage)?;
     raise_descriptors();
+    let certificates = config.tls.as_ref().map(tls::load).transpose();
+    let certificates = certificates.map_err(|error| Failure::usage(chain(&error)))?;
     let mut inherited = Inherited::from_env()?;
     let listeners = Listeners {
         api: inherited.or_listen(listeners::API, "--listen", config.listen)?,
+        tls: config
+            .tls
+            .as_ref()
+            .map(|tls| inherited.or_listen(listeners::TLS, "--tls-listen", tls.listen))
+            .transpose()?,
         metrics: inherited.or_listen(listeners::METRICS, "--metrics-listen", config.metrics_listen)?,
     };
     let credentials = match (credentials, config.auth) {
@@ -66,7 +73,7 @@ pub fn run(args: UpArgs) -> Result<(), Failure> {
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?;
-    let outcome = runtime.block_on(wiring::run(config, credentials, listeners));
+    let outcome = runtime.block_on(wiring::run(config, credentials, certificates, listeners));
     // An unpack on a thread of its own must not outlive the drain.
     runtime.shutdown_timeout(STRAGGLERS_MAX);
     outcome

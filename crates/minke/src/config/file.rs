@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::domains::Domain;
 use super::{ConfigError, ProviderKind};
 
 /// Read when it is there and nobody names another.
-const FILE_DEFAULT: &str = "/etc/minke/minke.yaml";
+pub(super) const FILE_DEFAULT: &str = "/etc/minke/minke.yaml";
 const FILE_MAX: u64 = 1024 * 1024;
 
 /// The settings file; keys are those of the flags.
@@ -36,6 +37,10 @@ pub(super) struct File {
     pub insecure_registries: Vec<String>,
     pub secrets_key_file: Option<PathBuf>,
     pub log_max: Option<String>,
+    pub tls_listen: Option<String>,
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub domains: Vec<Domain>,
     pub log: Option<String>,
     pub log_format: Option<String>,
     pub access_log: Option<String>,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::ProviderKind;
+use super::tls::TlsFlags;
 
 /// The flags of `minke up`; each can also be a variable or a line of the file.
 #[derive(Debug, Default, Args)]
@@ -45,4 +46,6 @@ pub struct Flags {
     /// Settings file [default: /etc/minke/minke.yaml, when it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub tls: TlsFlags,
 }

@@ -46,6 +46,11 @@ pub(super) struct Sources<'a> {
 }
 
 impl Sources<'_> {
+    /// An empty one is none.
+    pub fn variable(&self, name: &str) -> Option<&String> {
+        self.variables.get(name).filter(|value| !value.is_empty())
+    }
+
     /// The first of flag, variable and file that is set, read.
     pub fn parsed<T>(
         &self,
