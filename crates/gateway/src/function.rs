@@ -14,7 +14,8 @@ use provider::{Body, Call, CallId, InvokeError, Received};
 
 use crate::body::Answer;
 use crate::headers::{
-    Asked, CALL_ID, DURATION, START_TIME, add_forwarded, duration, start_time, strip_hop_by_hop,
+    Asked, CALL_ID, DURATION, SERVED_BY, SERVED_BY_MINKE, START_TIME, add_forwarded, duration, start_time,
+    strip_hop_by_hop,
 };
 use crate::peer::Peer;
 use crate::tunnel::Tunnel;
@@ -106,6 +107,7 @@ fn told(mut response: Response<Answer>, call_id: &CallId, started: HeaderValue) 
     let headers = response.headers_mut();
     headers.entry(CALL_ID).or_insert_with(|| call_id.as_header().clone());
     headers.entry(START_TIME).or_insert(started);
+    headers.entry(SERVED_BY).or_insert(SERVED_BY_MINKE);
     response
 }
 

@@ -14,6 +14,10 @@ use crate::peer::Peer;
 
 pub(crate) const CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 pub(crate) const START_TIME: HeaderName = HeaderName::from_static("x-start-time");
+pub(crate) const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
+/// Who called the function.
+pub(crate) const SERVED_BY_MINKE: HeaderValue =
+    HeaderValue::from_static(concat!("minke/", env!("CARGO_PKG_VERSION")));
 pub(crate) const DURATION: HeaderName = HeaderName::from_static("x-duration-seconds");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

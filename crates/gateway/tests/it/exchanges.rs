@@ -172,7 +172,7 @@ async fn a_call_and_what_the_function_sees() {
         let typed = if body.is_empty() { "" } else { "content-type: text/plain\n" };
         format!(
             "HTTP/1.1 200 OK\nx-echo-method: {method}\nx-echo-target: {target}\n{headers}{typed}x-call-id: {call_id}\n\
-             x-start-time: NANOSECONDS\nx-duration-seconds: SECONDS\nconnection: close\ncontent-length: {}\n\n{body}",
+             x-start-time: NANOSECONDS\nx-served-by: minke/0.1.0\nx-duration-seconds: SECONDS\nconnection: close\ncontent-length: {}\n\n{body}",
             body.len()
         )
     };
@@ -218,8 +218,8 @@ async fn calls_that_reach_no_function() {
     let served = Served::start(memory, config).await;
     let told = |status: &str, internal: &str, text: &str| {
         format!(
-            "HTTP/1.1 {status}\n{PLAIN}{internal}x-call-id: UUID\nx-start-time: NANOSECONDS\nconnection: close\n\
-             content-length: {}\n\n{text}\n",
+            "HTTP/1.1 {status}\n{PLAIN}{internal}x-call-id: UUID\nx-start-time: NANOSECONDS\nx-served-by: minke/0.1.0\n\
+             connection: close\ncontent-length: {}\n\n{text}\n",
             text.len() + 1
         )
     };

@@ -72,8 +72,8 @@ fn lines(message: &str) -> Vec<String> {
 
 const SEEN: &str = "host: PEER\nx-forwarded-host: g\nx-forwarded-for: PEER\nx-forwarded-proto: http\n\
                     forwarded: for=\"PEER\";host=g;proto=http\nx-call-id: UUID\nx-start-time: NANOSECONDS\nuser-agent: minke-gateway/0.1.0\n";
-const TOLD: &str =
-    "x-call-id: UUID\nx-start-time: NANOSECONDS\nx-duration-seconds: SECONDS\nconnection: close\n";
+const TOLD: &str = "x-call-id: UUID\nx-start-time: NANOSECONDS\nx-served-by: minke/0.1.0\n\
+                    x-duration-seconds: SECONDS\nconnection: close\n";
 /// What an answer gets that has a body and no type.
 const PLAIN: &str = "content-type: text/plain\n";
 
@@ -86,7 +86,8 @@ async fn heads_and_bodies_pass_as_they_are() {
 
     let answer = "HTTP/1.1 200 Fine\r\ncontent-length: 2\r\nset-cookie: a=1\r\nset-cookie: b=2\r\nx-call-id: own\r\n\
                   connection: x-hop\r\nx-hop: 1\r\nkeep-alive: 5\r\n\r\nok";
-    let want = "HTTP/1.1 200 OK\nx-call-id: own\nx-start-time: NANOSECONDS\nx-duration-seconds: SECONDS\n\
+    let want = "HTTP/1.1 200 OK\nx-call-id: own\nx-start-time: NANOSECONDS\nx-served-by: minke/0.1.0\n\
+                x-duration-seconds: SECONDS\n\
                 connection: close\ncontent-type: text/plain\ncontent-length: 2\nset-cookie: a=1\nset-cookie: b=2\n\nok";
     check(get, answer, &seen, want).await;
     check(get, "HTTP/1.1 204 No Content\r\n\r\n", &seen, &told("204 No Content", "", "")).await;

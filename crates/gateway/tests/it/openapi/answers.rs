@@ -60,6 +60,9 @@ pub fn all() -> Value {
                     "schema": { "type": "string" } },
                 "X-Start-Time": { "required": true, "description": "Nanoseconds since 1970, UTC.",
                     "schema": { "type": "string" } },
+                "X-Served-By": { "required": true,
+                    "description": "The gateway and its version, unless the function says otherwise.",
+                    "schema": { "type": "string" } },
             },
         }),
     );
