@@ -152,3 +152,73 @@ fn complain(last: &mut Option<String>, what: &str, problem: &str) {
         *last = Some(problem.to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_broken_pair_changes_nothing_and_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = CertificateFiles { certificate: dir.path().join("c"), key: dir.path().join("k") };
+        let made = || rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let (old, new) = (made(), made());
+        fs::write(&files.certificate, old.cert.pem()).unwrap();
+        fs::write(&files.key, old.signing_key.serialize_pem()).unwrap();
+        let certificates = Arc::new(Certificates::default());
+        let served = |certificates: &Certificates| certificates.now().map(|now| now.cert[0].clone());
+        let mut watch = PairWatch { files, certificates, seen: None, problem: None };
+        watch.look();
+        assert_eq!(served(&watch.certificates).as_ref(), Some(old.cert.der()));
+        fs::write(&watch.files.certificate, new.cert.pem()).unwrap();
+        watch.look();
+        assert_eq!(
+            served(&watch.certificates).as_ref(),
+            Some(old.cert.der()),
+            "the key is still the old one"
+        );
+        assert!(watch.problem.as_ref().is_some_and(|problem| problem.contains("not that of the first")));
+        fs::write(&watch.files.key, new.signing_key.serialize_pem()).unwrap();
+        watch.look();
+        assert_eq!(served(&watch.certificates).as_ref(), Some(new.cert.der()));
+        assert_eq!(watch.problem, None);
+        fs::remove_file(&watch.files.key).unwrap();
+        watch.look();
+        assert_eq!(served(&watch.certificates).as_ref(), Some(new.cert.der()), "no file is no change");
+    }
+
+    #[test]
+    fn a_map_is_read_anew_and_a_mistake_is_no_map() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("minke.yaml");
+        let mut watch = MapWatch {
+            file: file.clone(),
+            namespace: Namespace::default(),
+            domains: Domains::default(),
+            served: Vec::new(),
+            problem: None,
+        };
+        watch.look();
+        assert_eq!((watch.served.len(), &watch.problem), (0, &None), "there is no file");
+        fs::write(&file, "domains: [{host: a.example, function: f}]\n").unwrap();
+        watch.look();
+        assert_eq!((watch.served.len(), &watch.problem), (1, &None));
+        for wrong in [
+            "domains: [{host: a b, function: f}]\n",
+            "domains: [{host: a.example, function: F}]\n",
+            "domians: []\n",
+        ] {
+            fs::write(&file, wrong).unwrap();
+            watch.look();
+            assert!(watch.served.len() == 1 && watch.problem.is_some(), "{wrong}");
+        }
+        fs::remove_file(&file).unwrap();
+        watch.look();
+        assert_eq!(watch.served.len(), 1, "no file is no change");
+        fs::write(&file, "log: info\n").unwrap();
+        watch.look();
+        assert_eq!((watch.served.len(), &watch.problem), (0, &None));
+    }
+}

@@ -16,10 +16,14 @@ impl Certificates {
         let before = self.0.swap(Some(Arc::clone(&certified)));
         before.is_none_or(|before| before.cert != certified.cert)
     }
+
+    pub fn now(&self) -> Option<Arc<CertifiedKey>> {
+        self.0.load_full()
+    }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load_full()
+        self.now()
     }
 }
