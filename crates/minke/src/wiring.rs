@@ -7,7 +7,7 @@ use model::VersionInfo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::up::{announce, drain_timeout};
+use crate::commands::up::{Addresses, announce, drain_timeout};
 use crate::config::{Config, ConfigError, ProviderKind};
 use crate::credentials::Credentials;
 use crate::demo;
@@ -46,8 +46,12 @@ pub async fn run(
     let api = TcpListener::from_std(listeners.api).map_err(anyhow::Error::from)?;
     let metrics = TcpListener::from_std(listeners.metrics).map_err(anyhow::Error::from)?;
     let tls = secured(listeners.tls, certificates.as_ref()).map_err(anyhow::Error::from)?;
-    let addresses =
-        (api.local_addr().map_err(anyhow::Error::from)?, metrics.local_addr().map_err(anyhow::Error::from)?);
+    let local = |listener: &TcpListener| listener.local_addr().map_err(anyhow::Error::from);
+    let addresses = Addresses {
+        api: local(&api)?,
+        tls: tls.as_ref().map(|tls| local(&tls.listener)).transpose()?,
+        metrics: local(&metrics)?,
+    };
     let telemetry = Telemetry::start(&config)?;
     let running = tokio::select! {
         running = providers::start(&config, credentials.as_ref()) => running?,
@@ -63,9 +67,9 @@ pub async fn run(
 
     let ready = async {
         if config.demo {
-            demo::deploy(&config, credentials.as_ref(), addresses.0).await?;
+            demo::deploy(&config, credentials.as_ref(), addresses.api).await?;
         }
-        announce(&config, credentials.as_ref(), addresses.0, addresses.1);
+        announce(&config, credentials.as_ref(), addresses);
         Ok::<(), Failure>(())
     };
     let outcome = tokio::select! {

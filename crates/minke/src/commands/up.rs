@@ -79,8 +79,17 @@ pub fn run(args: UpArgs) -> Result<(), Failure> {
     outcome
 }
 
+/// Where the platform listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    pub api: SocketAddr,
+    pub tls: Option<SocketAddr>,
+    pub metrics: SocketAddr,
+}
+
 /// The line that scripts wait for, then one short screen.
-pub fn announce(config: &Config, credentials: Option<&Credentials>, api: SocketAddr, metrics: SocketAddr) {
+pub fn announce(config: &Config, credentials: Option<&Credentials>, at: Addresses) {
+    let Addresses { api, tls, metrics } = at;
     let mut out = io::stdout().lock();
     let mut screen = format!("minke is ready on http://{api}\n\n");
     let mut line = |label: &str, text: String| screen.push_str(&format!("  {label:<9} {text}\n"));
@@ -94,6 +103,9 @@ pub fn announce(config: &Config, credentials: Option<&Credentials>, api: SocketA
             line("log in", format!("faas-cli login --gateway http://{api} --password-stdin < {file}"));
         }
         None => line("password", "none: whoever can connect can manage functions".into()),
+    }
+    if let Some(tls) = tls {
+        line("TLS", format!("https://{tls}"));
     }
     line("metrics", format!("http://{metrics}/metrics"));
     line("stop", "Ctrl-C".into());
