@@ -12,7 +12,7 @@ use crate::support::{Served, echoing};
 const PLAIN: &str = "content-type: text/plain; charset=utf-8\nx-content-type-options: nosniff\n";
 
 /// `line` is method and target, then headers, one per line, then an empty line and the body.
-fn request(line: &str) -> String {
+pub fn request(line: &str) -> String {
     let (head, body) = line.split_once("\n\n").unwrap_or((line, ""));
     let (first, headers) = head.split_once('\n').unwrap_or((head, ""));
     let mut text = format!("{first} HTTP/1.1\r\nhost: gw.example\r\nconnection: close\r\n");
@@ -25,7 +25,7 @@ fn request(line: &str) -> String {
     format!("{text}\r\n{body}")
 }
 
-async fn check(served: &Served, line: &str, want: &str) {
+pub async fn check(served: &Served, line: &str, want: &str) {
     let got = served.golden(&request(line)).await;
     assert_eq!(ordered(&got), ordered(want), "{line}");
 }
@@ -39,12 +39,19 @@ fn ordered(answer: &str) -> Vec<&str> {
     lines
 }
 
-fn empty(status: &str) -> String {
+pub fn empty(status: &str) -> String {
     format!("HTTP/1.1 {status}\nconnection: close\ncontent-length: 0\n\n")
 }
 
-fn text(status: &str, text: &str) -> String {
+pub fn text(status: &str, text: &str) -> String {
     format!("HTTP/1.1 {status}\n{PLAIN}connection: close\ncontent-length: {}\n\n{text}\n", text.len() + 1)
+}
+
+pub fn json(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\ncontent-type: application/json\nconnection: close\ncontent-length: {}\n\n{body}",
+        body.len()
+    )
 }
 
 #[tokio::test]
@@ -94,12 +101,6 @@ async fn what_is_not_a_function_or_management() {
 #[tokio::test]
 async fn the_life_of_a_function() {
     let served = Served::start(echoing(&[]).await, Config::default()).await;
-    let json = |body: &str| {
-        format!(
-            "HTTP/1.1 200 OK\ncontent-type: application/json\nconnection: close\ncontent-length: {}\n\n{body}",
-            body.len()
-        )
-    };
     let accepted = empty("202 Accepted");
     let missing = |name: &str| text("404 Not Found", &format!("function {name}.openfaas-fn is not found"));
     let env =

@@ -2,6 +2,7 @@
 
 mod access;
 mod activation;
+mod alerts;
 mod by_hand;
 mod conformance;
 mod domains;
@@ -13,11 +14,14 @@ mod golden;
 mod h2_wire;
 mod http2;
 mod limits;
+mod logs;
 mod metrics;
+mod namespaces;
 mod openapi;
 mod recorder;
 mod refusals;
 mod script;
+mod secrets;
 mod slow_clients;
 mod smuggling;
 mod streaming;
