@@ -34,13 +34,17 @@ impl Budget {
         let room = interval.saturating_mul(u64::from(rate.burst.max(1)));
         let now = u64::try_from(now.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX);
         let mut refused = 0;
-        let spent = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
-            // A rate that was lower once must not keep the bucket empty for longer than this one does.
-            let full_at = full_at.clamp(now, now.saturating_add(room)).saturating_add(interval);
-            refused = full_at.saturating_sub(now).saturating_sub(room);
-            (refused == 0).then_some(full_at)
-        });
-        spent.map(drop).map_err(|_| Duration::from_nanos(refused))
+        let spend = |full_at: u64| {
+            // A rate that was lower once must not keep the bucket empty for longer than this one does; so what is
+            // kept is cut even when nothing is taken.
+            let full_at = full_at.clamp(now, now.saturating_add(room));
+            let spent = full_at.saturating_add(interval);
+            refused = spent.saturating_sub(now).saturating_sub(room);
+            Some(if refused == 0 { spent } else { full_at })
+        };
+        // Never an error: there is always a next value.
+        let _ = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);
+        if refused == 0 { Ok(()) } else { Err(Duration::from_nanos(refused)) }
     }
 }
 
