@@ -19,6 +19,10 @@ const REMOTE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a replica that is to end may take, when nothing else is said.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// The contract's default, and how many replicas can have as much as they may.
+const IDLE_MAX_DEFAULT: usize = 1024;
+const IDLE_SHARE: usize = 16;
+
 /// A provider, and what must end with it.
 pub struct Running {
     pub provider: Arc<dyn Provider>,
@@ -74,6 +78,7 @@ async fn containers(config: &Config) -> Result<Running, Failure> {
         namespace: config.namespace.clone(),
         secrets_key_file: config.secrets_key_file.clone(),
         log_max: config.log_max,
+        idle_max: idle_max(config),
         grace: GRACE,
         version: crate::wiring::version(),
     };
@@ -87,6 +92,13 @@ async fn containers(config: &Config) -> Result<Running, Failure> {
     Ok(Running { provider: Arc::new(oci.clone()), owned: Owned::Containers(oci) })
 }
 
+/// Idle connections to one replica, of which there may be many.
+fn idle_max(config: &Config) -> usize {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let share = descriptors.map_or(usize::MAX, |limit| limit as usize) / IDLE_SHARE;
+    config.serving.idle_max.unwrap_or(IDLE_MAX_DEFAULT.min(share.max(1)))
+}
+
 /// The far side is given the same credentials as our own callers, when they are ones that both read from files.
 fn remote_config(config: &Config, credentials: Option<&Credentials>, url: String) -> RemoteConfig {
     let shared = credentials.filter(|_| config.credentials_dir.is_some());
@@ -97,6 +109,7 @@ fn remote_config(config: &Config, credentials: Option<&Credentials>, url: String
     RemoteConfig {
         credentials,
         timeout: config.upstream_timeout,
+        idle_max: idle_max(config),
         namespace: config.namespace.clone(),
         ..RemoteConfig::new(url)
     }

@@ -89,8 +89,10 @@ pub mod openfaas {
         FUNCTION_NAMESPACE = "function_namespace", "`openfaas-fn`", "Namespace of the functions.";
         SCALE_FROM_ZERO = "scale_from_zero", "`true`",
             "Whether a call wakes a function that has no replica; anything but `true` is no.";
-        MAX_IDLE_CONNS_PER_HOST = "max_idle_conns_per_host", "not read yet",
-            "Idle connections kept to one replica.";
+        MAX_IDLE_CONNS = "max_idle_conns", "`1024`, less where descriptors are few",
+            "Idle connections kept to one replica, or to a foreign provider.";
+        MAX_IDLE_CONNS_PER_HOST = "max_idle_conns_per_host", "that of `max_idle_conns`",
+            "The same; the smaller one holds.";
         OPENFAAS_URL = "OPENFAAS_URL", "`http://127.0.0.1:8080`",
             "The command line's: where the gateway is, unless `--gateway` or a stack file says.";
         OPENFAAS_CONFIG = "OPENFAAS_CONFIG", "`~/.openfaas`", "The command line's: folder that holds `config.yml`.";

@@ -21,10 +21,12 @@ pub enum Client {
 
 impl Client {
     /// To be called on the platform's own runtime, which its connections live on.
-    pub fn new(protocol: Protocol, dial: ReplicaDial) -> Self {
+    pub fn new(protocol: Protocol, dial: ReplicaDial, idle_max: usize) -> Self {
         let dial = Arc::new(dial);
         match protocol {
-            Protocol::Http1 => Self::Http1(http1::Client::new(dial, http1::Config::default())),
+            Protocol::Http1 => {
+                Self::Http1(http1::Client::new(dial, http1::Config { idle_max, ..http1::Config::default() }))
+            }
             Protocol::H2c => {
                 Self::Http2(http2::Client::new(dial, http2::Config::default(), Handle::current()))
             }

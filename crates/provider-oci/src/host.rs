@@ -19,6 +19,8 @@ pub struct Host {
     /// Replicas that may be wished for, of all functions.
     pub replicas_max: u64,
     pub grace: Duration,
+    /// Connections kept to one replica.
+    pub idle_max: usize,
     pub starts: Semaphore,
     pub tasks: TaskTracker,
     /// Told when an image may have lost its last user.
@@ -32,6 +34,7 @@ impl Host {
     pub async fn connect(
         config: LauncherConfig,
         grace: Duration,
+        idle_max: usize,
         secrets: Arc<Secrets>,
     ) -> Result<Host, LauncherError> {
         let launcher = Launcher::connect(&config).await?;
@@ -40,6 +43,7 @@ impl Host {
         Ok(Host {
             replicas_max: replicas_max(descriptors),
             grace,
+            idle_max,
             starts: Semaphore::new(cores * STARTS_PER_CORE),
             tasks: TaskTracker::new(),
             images_freed: Notify::new(),

@@ -64,6 +64,8 @@ pub struct Config {
     pub secrets_key_file: Option<PathBuf>,
     /// Kept of what each function writes, bytes.
     pub log_max: u64,
+    /// Idle connections kept to one replica.
+    pub idle_max: usize,
     /// How long a replica may take to answer its calls, and then to end, before it is killed.
     pub grace: Duration,
     /// What the provider tells of itself.
@@ -118,7 +120,7 @@ impl Oci {
             folder: config.data_dir.join("containers"),
             cgroup: format!("minke-{}", state.instance()),
         };
-        let host = Host::connect(launcher, config.grace, Arc::new(secrets)).await?;
+        let host = Host::connect(launcher, config.grace, config.idle_max, Arc::new(secrets)).await?;
         let inner = Inner {
             namespaces,
             version: config.version,

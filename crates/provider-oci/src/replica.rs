@@ -57,7 +57,7 @@ impl Replica {
         let why = match self.start(&host, &tail).await {
             Err(why) => Some(why),
             Ok(container) => {
-                let why = self.serve(&container, &tail, host.grace).await;
+                let why = self.serve(&container, &tail, &host).await;
                 let exit = container.stop(host.grace).await;
                 tracing::info!(function = %self.function, replica, %exit, "replica ended");
                 why
@@ -104,8 +104,9 @@ impl Replica {
     }
 
     /// Until it is asked to go and has answered its calls, or ends by itself; then tells why.
-    async fn serve(&self, container: &Container, tail: &Tail, grace: Duration) -> Option<String> {
-        let client = Client::new(self.probe.protocol(), ReplicaDial::new(container.netns()));
+    async fn serve(&self, container: &Container, tail: &Tail, host: &Host) -> Option<String> {
+        let dial = ReplicaDial::new(container.netns());
+        let client = Client::new(self.probe.protocol(), dial, host.idle_max);
         let ready = timeout(READY_TIME_MAX, self.probe.ready(&client));
         tokio::select! {
             biased;
@@ -131,7 +132,7 @@ impl Replica {
             }
         };
         tokio::select! {
-            _ = timeout(grace, drained) => (),
+            _ = timeout(host.grace, drained) => (),
             _ = container.exited() => (),
         }
         None

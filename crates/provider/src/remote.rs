@@ -35,6 +35,8 @@ pub struct RemoteConfig {
     /// Bound on each management call, body included; invocations have none here.
     pub timeout: Duration,
     pub user_agent: String,
+    /// Idle connections that are kept.
+    pub idle_max: usize,
     /// Where functions live when nobody says.
     pub namespace: Namespace,
     /// Leave `namespace` out of requests, so that the far side's own default holds.
@@ -49,6 +51,7 @@ impl RemoteConfig {
             tls_no_verify: false,
             timeout: Duration::from_secs(60),
             user_agent: concat!("minke/", env!("CARGO_PKG_VERSION")).to_owned(),
+            idle_max: 1024,
             namespace: Namespace::default(),
             namespace_implicit: false,
         }

@@ -31,6 +31,8 @@ pub(super) struct File {
     pub calls_max: Option<String>,
     pub connections_max: Option<String>,
     pub max_body: Option<String>,
+    pub max_idle_conns: Option<String>,
+    pub max_idle_conns_per_host: Option<String>,
     pub drain_delay: Option<String>,
     pub drain_grace: Option<String>,
     pub drain_timeout: Option<String>,

@@ -82,6 +82,7 @@ pub fn config(folder: &Path) -> Config {
         namespace: Namespace::default(),
         secrets_key_file: None,
         log_max: 10 << 20,
+        idle_max: 128,
         grace: Duration::from_secs(5),
         version: version(),
     }

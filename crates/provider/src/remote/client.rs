@@ -73,6 +73,7 @@ impl Client {
         Ok(Self {
             http: legacy::Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
+                .pool_max_idle_per_host(config.idle_max)
                 .build(connector),
             base: base.into(),
             authority: header(authority.as_str())?,
