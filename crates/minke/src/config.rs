@@ -1,5 +1,6 @@
 //! The platform's settings, resolved once: flag, else environment, else file, else default.
 
+mod acme;
 pub mod domains;
 mod file;
 mod flags;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 
 use crate::telemetry;
 
+pub use acme::AcmeSettings;
 pub use flags::Flags;
 pub use serving::Serving;
 pub use tls::TlsSettings;
@@ -96,6 +98,8 @@ pub enum ConfigError {
     #[error(transparent)]
     Tls(#[from] tls::TlsSettingsError),
     #[error(transparent)]
+    Acme(#[from] acme::AcmeSettingsError),
+    #[error(transparent)]
     Domain(#[from] DomainError),
     #[error("domains: {function:?} is no function; write NAME or NAME.NAMESPACE")]
     DomainFunction { function: String },
@@ -119,7 +123,8 @@ impl Config {
 
         let mut first = Sources { variables, warnings: &mut warnings };
         let serving = Serving::resolve(&first, &file)?;
-        let tls = tls::resolve(&first, flags.tls, &mut file)?;
+        let acme = acme::resolve(&first, flags.acme, &mut file)?;
+        let tls = tls::resolve(&first, flags.tls, acme, &mut file)?;
         let listen = first.parsed(flags.listen, env::LISTEN, file.listen, "listen", ADDRESS)?;
         let metrics_listen = first.parsed(
             flags.metrics_listen,

@@ -1,5 +1,6 @@
 //! The one binary: the platform, and the command line that talks to it.
 
+mod acme;
 mod cli;
 mod client;
 mod commands;

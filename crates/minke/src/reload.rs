@@ -27,7 +27,7 @@ pub fn spawn(
     domains: &Domains,
 ) -> Result<AbortOnDropHandle<()>, Failure> {
     domains.replace(config.domains.clone()).map_err(Failure::usage)?;
-    let files = config.tls.as_ref().map(|tls| tls.files.clone());
+    let files = config.tls.as_ref().and_then(|tls| tls.files.clone());
     let mut watch = Watch {
         pair: files.zip(certificates.cloned()).map(|(files, certificates)| {
             // What was read at the start is read again at once: it may have changed since.
@@ -168,7 +168,7 @@ mod tests {
         fs::write(&files.certificate, old.cert.pem()).unwrap();
         fs::write(&files.key, old.signing_key.serialize_pem()).unwrap();
         let certificates = Arc::new(Certificates::default());
-        let served = |certificates: &Certificates| certificates.now().map(|now| now.cert[0].clone());
+        let served = |certificates: &Certificates| certificates.now(None).map(|now| now.cert[0].clone());
         let mut watch = PairWatch { files, certificates, seen: None, problem: None };
         watch.look();
         assert_eq!(served(&watch.certificates).as_ref(), Some(old.cert.der()));

@@ -7,6 +7,7 @@ use model::VersionInfo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::acme;
 use crate::commands::up::{Addresses, announce, drain_timeout};
 use crate::config::{Config, ConfigError, ProviderKind};
 use crate::credentials::Credentials;
@@ -58,6 +59,7 @@ pub async fn run(
         () = signals.next() => return Ok(()),
     };
     let settings = gateway_config(&config, credentials.as_ref(), &telemetry);
+    let _ordering = acme::start(&config, certificates.as_ref(), &settings.challenges);
     let _reloading = reload::spawn(&config, certificates.as_ref(), &settings.domains)?;
     let gateway = Gateway::new(Arc::clone(&running.provider), settings);
     let stop = CancellationToken::new();

@@ -36,6 +36,12 @@ variables! {
         "Address of the API and of the functions for clients that speak TLS.";
     TLS_CERT = "MINKE_TLS_CERT", "none", "PEM file with the certificate of that address, read anew when it changes.";
     TLS_KEY = "MINKE_TLS_KEY", "none", "PEM file with the certificate's private key.";
+    ACME_DOMAIN = "MINKE_ACME_DOMAIN", "none", "Names, comma separated, to order certificates for.";
+    ACME_AGREE_TOS = "MINKE_ACME_AGREE_TOS", "`false`",
+        "`true` or `1`: you agree to the terms of service of the ACME server.";
+    ACME_EMAIL = "MINKE_ACME_EMAIL", "none", "Where the ACME server may write to about certificates.";
+    ACME_DIRECTORY = "MINKE_ACME_DIRECTORY", "Let's Encrypt", "Directory URL of the ACME server.";
+    ACME_CA = "MINKE_ACME_CA", "the system's", "PEM file with the certificates that a private ACME server is known by.";
     DATA_DIR = "MINKE_DATA_DIR", "`/var/lib/minke`",
         "Folder of everything that is kept: functions, images, the password. Also read by `build`, `image` and, for \
          that password, by the commands that call a gateway.";

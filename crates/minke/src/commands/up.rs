@@ -12,7 +12,7 @@ use crate::config::{Config, Flags, ProviderKind};
 use crate::credentials::Credentials;
 use crate::error::{Failure, chain};
 use crate::listeners::{self, Inherited, Listeners};
-use crate::{demo, tls, wiring};
+use crate::{acme, demo, tls, wiring};
 
 /// Work on threads of its own, an unpack say, that the end of the platform waits for.
 const STRAGGLERS_MAX: Duration = Duration::from_secs(5);
@@ -55,7 +55,8 @@ pub fn run(args: UpArgs) -> Result<(), Failure> {
     };
     wiring::check_provider_url(&config).map_err(Failure::usage)?;
     raise_descriptors();
-    let certificates = config.tls.as_ref().map(tls::load).transpose();
+    let store = acme::store(&config).map_err(|error| Failure::usage(chain(&error)))?;
+    let certificates = config.tls.as_ref().map(|tls| tls::load(tls, store.as_ref())).transpose();
     let certificates = certificates.map_err(|error| Failure::usage(chain(&error)))?;
     let mut inherited = Inherited::from_env()?;
     let listeners = Listeners {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::ProviderKind;
+use super::acme::AcmeFlags;
 use super::tls::TlsFlags;
 
 /// The flags of `minke up`; each can also be a variable or a line of the file.
@@ -48,4 +49,6 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     #[command(flatten)]
     pub tls: TlsFlags,
+    #[command(flatten)]
+    pub acme: AcmeFlags,
 }

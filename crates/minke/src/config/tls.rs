@@ -8,7 +8,7 @@ use model::env;
 
 use super::file::File;
 use super::sources::{ADDRESS, Sources};
-use super::{ConfigError, LISTEN_DEFAULT};
+use super::{AcmeSettings, ConfigError, LISTEN_DEFAULT};
 use crate::tls::CertificateFiles;
 
 const PORT_DEFAULT: u16 = 8443;
@@ -29,14 +29,15 @@ pub struct TlsFlags {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsSettings {
     pub listen: SocketAddr,
-    pub files: CertificateFiles,
+    pub files: Option<CertificateFiles>,
+    pub acme: Option<AcmeSettings>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsSettingsError {
     #[error("--tls-cert and --tls-key belong together; give {missing} too")]
     Half { missing: &'static str },
-    #[error("{flag} is for TLS; give --tls-cert and --tls-key too")]
+    #[error("{flag} is for TLS; give --tls-cert and --tls-key, or --acme-domain, too")]
     NoCertificate { flag: &'static str },
 }
 
@@ -44,6 +45,7 @@ pub enum TlsSettingsError {
 pub(super) fn resolve(
     sources: &Sources<'_>,
     flags: TlsFlags,
+    acme: Option<AcmeSettings>,
     file: &mut File,
 ) -> Result<Option<TlsSettings>, ConfigError> {
     let path = |flag: Option<PathBuf>, variable: &str, file: Option<PathBuf>| {
@@ -60,14 +62,14 @@ pub(super) fn resolve(
         (Some(_), None) => return Err(TlsSettingsError::Half { missing: "--tls-key" }.into()),
         (None, Some(_)) => return Err(TlsSettingsError::Half { missing: "--tls-cert" }.into()),
     };
-    match (files, listen) {
-        (Some(files), listen) => {
-            let default = SocketAddr::new(LISTEN_DEFAULT.ip(), PORT_DEFAULT);
-            Ok(Some(TlsSettings { listen: listen.unwrap_or(default), files }))
-        }
-        (None, Some(_)) => Err(TlsSettingsError::NoCertificate { flag: "--tls-listen" }.into()),
-        (None, None) => Ok(None),
+    if files.is_none() && acme.is_none() {
+        return match listen {
+            Some(_) => Err(TlsSettingsError::NoCertificate { flag: "--tls-listen" }.into()),
+            None => Ok(None),
+        };
     }
+    let default = SocketAddr::new(LISTEN_DEFAULT.ip(), PORT_DEFAULT);
+    Ok(Some(TlsSettings { listen: listen.unwrap_or(default), files, acme }))
 }
 
 #[cfg(test)]

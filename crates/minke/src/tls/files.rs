@@ -69,6 +69,11 @@ impl CertificateFiles {
         Ok(Pair { certificate: read(&self.certificate)?, key: read(&self.key)? })
     }
 
+    /// What both files would hold if each held `pem`.
+    pub fn parse(&self, pem: &str) -> Result<Arc<CertifiedKey>, TlsError> {
+        Pair { certificate: pem.to_owned(), key: pem.to_owned() }.certified(self)
+    }
+
     /// A key that others can read is no secret, but no reason to serve nothing either.
     pub fn warn_of_readers(&self) {
         let mode = std::fs::metadata(&self.key).map(|metadata| metadata.permissions().mode());

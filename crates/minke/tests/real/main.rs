@@ -1,6 +1,7 @@
 //! The real platform: the binary as users run it, containers, a registry, and kills. Needs root and Linux.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod acme;
 mod compat;
 mod conformance;
 mod crash;

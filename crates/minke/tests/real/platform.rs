@@ -32,8 +32,10 @@ impl Platform {
 
     /// Waits for the line that scripts wait for.
     pub fn start_as(data_dir: &Path, more: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command =
-            minke(data_dir, &["up", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
+        let mut command = minke(data_dir, &["up", "--metrics-listen", "127.0.0.1:0"]);
+        if !more.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         let log =
             std::fs::File::options().create(true).append(true).open(data_dir.with_extension("log")).unwrap();
         command.args(more).envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(log);

@@ -20,9 +20,9 @@ fn nothing_is_secured_unless_it_is_wished() {
     let pair = [("MINKE_TLS_CERT", "/c"), ("MINKE_TLS_KEY", "/k")];
     let settings = with(flags(), &pair).unwrap().unwrap();
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8443");
-    assert_eq!(settings.files, CertificateFiles { certificate: "/c".into(), key: "/k".into() });
+    assert_eq!(settings.files, Some(CertificateFiles { certificate: "/c".into(), key: "/k".into() }));
     let settings = with(TlsFlags { tls_cert: Some("/d".into()), ..flags() }, &pair).unwrap().unwrap();
-    assert_eq!(settings.files.certificate, PathBuf::from("/d"));
+    assert_eq!(settings.files.unwrap().certificate, PathBuf::from("/d"));
 }
 
 #[test]
