@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::FunctionId;
 use provider::ProviderError;
 
-use crate::{Inner, blocking};
+use crate::{Function, Inner, blocking};
 
 pub async fn delete(inner: Arc<Inner>, id: FunctionId) -> Result<(), ProviderError> {
     inner.plan(&id)?;
@@ -13,12 +13,16 @@ pub async fn delete(inner: Arc<Inner>, id: FunctionId) -> Result<(), ProviderErr
     let removed = blocking(move || state.state.remove(&gone)).await.and_then(|removed| Ok(removed?));
     removed.map_err(|error| ProviderError::backend(format!("remove {id}"), error))?;
     let function = inner.functions().remove(&id);
-    if let Some(function) = function {
+    if let Some(function) = &function {
         function.end.cancel();
         // A route that the keeper publishes after its removal would stay.
         function.quiet.cancelled().await;
     }
     inner.routes.retract(&id);
+    if let Some(Function { log, .. }) = function {
+        // The next start sweeps what cannot be removed.
+        let _ = blocking(move || log.remove()).await;
+    }
     tracing::info!(function = %id, "function removed");
     Ok(())
 }

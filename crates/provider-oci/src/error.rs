@@ -3,6 +3,7 @@
 use image::ImageError;
 use provider::ProviderError;
 
+use crate::durable::FileError;
 use crate::launcher::LauncherError;
 use crate::namespaces::NamespaceError;
 use crate::secrets::SecretsError;
@@ -14,6 +15,7 @@ use crate::state::StateError;
 pub enum OciError {
     State(#[from] StateError),
     Launcher(#[from] LauncherError),
+    File(#[from] FileError),
     Secrets(#[from] SecretsError),
     Namespaces(#[from] NamespaceError),
     #[error("platform is stopping")]

@@ -6,11 +6,13 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use crate::launcher::{Launcher, LauncherConfig, LauncherError};
+use crate::launcher::{Cgroups, Launcher, LauncherConfig, LauncherError};
 use crate::secrets::Secrets;
 
 /// Containers built at once; each build is one process that computes.
 const STARTS_PER_CORE: usize = 2;
+/// At once, of all functions.
+const LOG_WRITES_MAX: usize = 4;
 
 /// Of the platform, for each replica: the network namespace and what its process writes.
 const DESCRIPTORS_PER_REPLICA: u64 = 3;
@@ -26,6 +28,9 @@ pub struct Host {
     /// Told when an image may have lost its last user.
     pub images_freed: Notify,
     pub secrets: Arc<Secrets>,
+    /// Taken for each write to a log; whoever waits comes in turn.
+    pub log_writes: Arc<Semaphore>,
+    pub cgroups: Arc<Cgroups>,
     config: LauncherConfig,
     launcher: Mutex<Launcher>,
 }
@@ -38,6 +43,7 @@ impl Host {
         secrets: Arc<Secrets>,
     ) -> Result<Host, LauncherError> {
         let launcher = Launcher::connect(&config).await?;
+        let cgroups = Cgroups::find(&config.cgroup)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         Ok(Host {
@@ -48,6 +54,8 @@ impl Host {
             tasks: TaskTracker::new(),
             images_freed: Notify::new(),
             secrets,
+            log_writes: Arc::new(Semaphore::new(LOG_WRITES_MAX)),
+            cgroups: Arc::new(cgroups),
             config,
             launcher: Mutex::new(launcher),
         })

@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::health::Probe;
 use crate::host::Host;
+use crate::logs::FunctionLog;
 use crate::replica::{Replica, Report};
 use crate::state::Wish;
 use crate::{secrets, translate};
@@ -37,6 +38,7 @@ pub struct Plan {
 pub struct Keeper {
     host: Arc<Host>,
     routes: Arc<RouteTable>,
+    log: Arc<FunctionLog>,
     plan: watch::Receiver<Plan>,
     /// The function is deleted, or the platform stops.
     end: CancellationToken,
@@ -61,11 +63,12 @@ impl Keeper {
     pub fn new(
         host: Arc<Host>,
         routes: Arc<RouteTable>,
+        log: Arc<FunctionLog>,
         plan: watch::Receiver<Plan>,
         end: CancellationToken,
     ) -> Self {
         let (backoff, reports) = (Backoff::default(), mpsc::channel(REPORTS_MAX));
-        Self { host, routes, plan, end, replicas: BTreeMap::new(), reports, backoff }
+        Self { host, routes, log, plan, end, replicas: BTreeMap::new(), reports, backoff }
     }
 
     /// Until the end, and until no replica is left. Nothing is published once `quiet` is dropped.
@@ -148,6 +151,7 @@ impl Keeper {
         let stop = CancellationToken::new();
         let replica = Replica {
             function: id.clone(),
+            log: Arc::clone(&self.log),
             container,
             secrets,
             image: image.clone(),

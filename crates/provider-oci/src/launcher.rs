@@ -31,7 +31,9 @@ use serde::{Deserialize, Serialize};
 
 pub use client::{Container, Launcher, LauncherError};
 
-use cgroup::{CgroupError, Cgroups};
+pub(crate) use cgroup::Cgroups;
+
+use cgroup::CgroupError;
 use server::Server;
 use wire::Event;
 use worker::Folders;

@@ -26,6 +26,7 @@ mod secrets;
 mod state;
 mod translate;
 mod update;
+mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -34,10 +35,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{
-    FunctionId, FunctionSpec, FunctionStatus, Namespace, NamespaceSpec, ProviderInfo, SecretId, SecretName,
-    SecretValue, VersionInfo,
+    FunctionId, FunctionSpec, FunctionStatus, LogQuery, Namespace, NamespaceSpec, ProviderInfo, SecretId,
+    SecretName, SecretValue, Usage, VersionInfo,
 };
-use provider::{Provider, ProviderError, RouteTable};
+use provider::{LogStream, Provider, ProviderError, RouteTable};
 use tokio::sync::{RwLock, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -49,9 +50,11 @@ use health::Probe;
 use host::Host;
 use keeper::{Keeper, Plan};
 use launcher::LauncherConfig;
+use logs::{FunctionLog, Logs};
 use namespaces::Namespaces;
 use secrets::Secrets;
 use state::{State, Wish};
+use usage::Meter;
 
 /// What the provider is given.
 #[derive(Debug, Clone)]
@@ -80,6 +83,7 @@ pub struct Oci {
 
 struct Inner {
     namespaces: Namespaces,
+    logs: Logs,
     version: VersionInfo,
     state: State,
     images: Arc<dyn Images>,
@@ -99,6 +103,8 @@ struct Function {
     end: CancellationToken,
     /// Comes when the keeper publishes no more.
     quiet: CancellationToken,
+    log: Arc<FunctionLog>,
+    meter: Arc<Meter>,
 }
 
 impl Oci {
@@ -113,9 +119,11 @@ impl Oci {
             let wishes = state.load()?;
             let kept = wishes.iter().map(|wish| wish.spec.id.namespace.clone()).chain(secrets.namespaces()?);
             kept.collect::<BTreeSet<_>>().iter().for_each(|name| namespaces.adopt(name));
-            Ok::<_, OciError>((state, secrets, namespaces, wishes))
+            let logs = Logs::open(data_dir.join("logs"), config.log_max)?;
+            logs.sweep(&wishes.iter().map(|wish| wish.spec.id.clone()).collect())?;
+            Ok::<_, OciError>((state, secrets, namespaces, logs, wishes))
         };
-        let (state, secrets, namespaces, wishes) = blocking(opened).await??;
+        let (state, secrets, namespaces, logs, wishes) = blocking(opened).await??;
         let launcher = LauncherConfig {
             folder: config.data_dir.join("containers"),
             cgroup: format!("minke-{}", state.instance()),
@@ -123,6 +131,7 @@ impl Oci {
         let host = Host::connect(launcher, config.grace, config.idle_max, Arc::new(secrets)).await?;
         let inner = Inner {
             namespaces,
+            logs,
             version: config.version,
             state,
             images,
@@ -289,9 +298,11 @@ impl Inner {
         self.routes.publish(keeper::route(&plan.wish, Vec::new()));
         let (plan, follow) = watch::channel(plan);
         let quiet = CancellationToken::new();
-        let keeper = Keeper::new(Arc::clone(&self.host), Arc::clone(&self.routes), follow, end.clone());
+        let log = self.logs.of(&id);
+        let (host, routes) = (Arc::clone(&self.host), Arc::clone(&self.routes));
+        let keeper = Keeper::new(host, routes, Arc::clone(&log), follow, end.clone());
         self.host.tasks.spawn(keeper.run(quiet.clone().drop_guard()));
-        self.functions().insert(id, Function { plan, end: end.clone(), quiet });
+        self.functions().insert(id, Function { plan, end: end.clone(), quiet, log, meter: Arc::default() });
         end
     }
 }
@@ -354,6 +365,18 @@ impl Provider for Oci {
     async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), ProviderError> {
         let function = id.clone();
         self.change(id, move |inner| scale::scale(inner, function, replicas)).await
+    }
+
+    async fn usage(&self, id: &FunctionId) -> Result<Usage, ProviderError> {
+        usage::usage(&self.inner, id).await
+    }
+
+    async fn logs(&self, query: LogQuery) -> Result<LogStream, ProviderError> {
+        let id = &query.function;
+        self.inner.plan(id)?;
+        let log = self.inner.functions().get(id).map(|function| Arc::clone(&function.log));
+        let log = log.ok_or_else(|| ProviderError::function_not_found(id))?;
+        logs::read(log, query, self.inner.end.clone()).await
     }
 
     async fn namespaces(&self) -> Result<Vec<Namespace>, ProviderError> {

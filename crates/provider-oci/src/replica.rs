@@ -7,6 +7,7 @@ use image::Image;
 use model::{FunctionId, SecretId};
 use provider::Endpoint;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -15,12 +16,14 @@ use crate::container::ContainerSpec;
 use crate::health::Probe;
 use crate::host::Host;
 use crate::launcher::Container;
-use crate::logs::{self, Tail};
+use crate::logs::{self, Capture, FunctionLog, LastLine};
 use crate::network::ReplicaDial;
 use crate::secrets::Handover;
 
 /// A replica that takes no call by then is given up and another is tried.
 const READY_TIME_MAX: Duration = Duration::from_secs(120);
+/// Whatever else holds the streams of a replica that has ended is not waited for.
+const CAPTURE_TIME_MAX: Duration = Duration::from_secs(2);
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
 /// What a replica tells its keeper.
@@ -39,6 +42,7 @@ pub enum Report {
 
 pub struct Replica {
     pub function: FunctionId,
+    pub log: Arc<FunctionLog>,
     pub container: ContainerSpec,
     /// Read anew at the start.
     pub secrets: Vec<SecretId>,
@@ -53,18 +57,23 @@ pub struct Replica {
 impl Replica {
     pub async fn live(self, host: Arc<Host>) {
         let replica = self.container.id.clone();
-        let tail = Tail::default();
-        let why = match self.start(&host, &tail).await {
+        let (last_line, mut captures) = (LastLine::default(), JoinSet::new());
+        let why = match self.start(&host, &last_line, &mut captures).await {
             Err(why) => Some(why),
             Ok(container) => {
-                let why = self.serve(&container, &tail, &host).await;
+                let why = self.serve(&container, &host).await;
                 let exit = container.stop(host.grace).await;
                 tracing::info!(function = %self.function, replica, %exit, "replica ended");
                 why
             }
         };
+        // What it wrote is in the log when its end is told.
+        let captured = async { while captures.join_next().await.is_some() {} };
+        let _ = timeout(CAPTURE_TIME_MAX, captured).await;
+        drop(captures);
         // Whoever is asked to go may end as it likes.
         let why = why.filter(|_| !self.stop.is_cancelled());
+        let why = why.map(|why| with_last_line(why, &last_line));
         if let Some(why) = &why {
             tracing::warn!(function = %self.function, replica, why, "replica failed");
         }
@@ -74,7 +83,12 @@ impl Replica {
         let _ = self.reports.send(Report::Ended { replica, why }).await;
     }
 
-    async fn start(&self, host: &Host, tail: &Tail) -> Result<Container, String> {
+    async fn start(
+        &self,
+        host: &Host,
+        last_line: &LastLine,
+        captures: &mut JoinSet<()>,
+    ) -> Result<Container, String> {
         let _turn = host.starts.acquire().await.map_err(|_| "the platform is stopping".to_owned())?;
         if self.stop.is_cancelled() {
             return Err("stopped before it began".to_owned());
@@ -85,8 +99,9 @@ impl Replica {
             streams().map_err(|error| format!("no pipe: {error}"))?;
         let launcher = host.launcher().await.map_err(|error| error.to_string())?;
         for (stream, from) in [("stdout", out), ("stderr", err)] {
-            let (function, replica) = (self.function.to_string(), self.container.id.clone());
-            host.tasks.spawn(tail.clone().follow(function, replica, stream, from));
+            let (log, replica) = (Arc::clone(&self.log), self.container.id.clone());
+            let (last_line, writes) = (last_line.clone(), Arc::clone(&host.log_writes));
+            captures.spawn(Capture { log, replica, last_line, writes }.follow(stream, from));
         }
         let secrets = self.hand_over(host).await?;
         let container = ContainerSpec { secrets: secrets.files, ..self.container.clone() };
@@ -104,17 +119,16 @@ impl Replica {
     }
 
     /// Until it is asked to go and has answered its calls, or ends by itself; then tells why.
-    async fn serve(&self, container: &Container, tail: &Tail, host: &Host) -> Option<String> {
+    async fn serve(&self, container: &Container, host: &Host) -> Option<String> {
         let dial = ReplicaDial::new(container.netns());
         let client = Client::new(self.probe.protocol(), dial, host.idle_max);
         let ready = timeout(READY_TIME_MAX, self.probe.ready(&client));
         tokio::select! {
             biased;
             () = self.stop.cancelled() => return None,
-            exit = container.exited() => return Some(with_last_line(format!("it {exit} before it took calls"), tail)),
+            exit = container.exited() => return Some(format!("it {exit} before it took calls")),
             ready = ready => if ready.is_err() {
-                let text = format!("it took no call within {} s", READY_TIME_MAX.as_secs());
-                return Some(with_last_line(text, tail));
+                return Some(format!("it took no call within {} s", READY_TIME_MAX.as_secs()));
             },
         }
         let endpoint = Arc::new(Endpoint::new(container.id(), client.into_invoke()));
@@ -123,7 +137,7 @@ impl Replica {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => (),
-            exit = container.exited() => return Some(with_last_line(format!("it {exit}"), tail)),
+            exit = container.exited() => return Some(format!("it {exit}")),
         }
         endpoint.close();
         let drained = async {
@@ -139,8 +153,8 @@ impl Replica {
     }
 }
 
-fn with_last_line(text: String, tail: &Tail) -> String {
-    match tail.last() {
+fn with_last_line(text: String, last_line: &LastLine) -> String {
+    match last_line.get() {
         Some(line) => format!("{text}; it last wrote: {line}"),
         None => text,
     }

@@ -65,6 +65,13 @@ const CONTROLLERS: [&str; 5] = ["memory", "cpu", "pids", "freezer", "cpuacct"];
 impl Cgroups {
     /// Finds the hierarchies and makes `parent`, the folder of this instance, in each.
     pub fn open(parent: &str) -> Result<Cgroups, CgroupError> {
+        let cgroups = Self::find(parent)?;
+        cgroups.make_parent()?;
+        Ok(cgroups)
+    }
+
+    /// To look at what another process makes.
+    pub fn find(parent: &str) -> Result<Cgroups, CgroupError> {
         let table = std::fs::read_to_string("/proc/self/mountinfo").map_err(CgroupError::MountTable)?;
         let mut hierarchies: Vec<Hierarchy> = Vec::new();
         for mount in cgroup_mounts(&table) {
@@ -86,9 +93,7 @@ impl Cgroups {
         if hierarchies.is_empty() {
             return Err(CgroupError::NoHierarchy);
         }
-        let cgroups = Cgroups { parent: parent.to_owned(), hierarchies };
-        cgroups.make_parent()?;
-        Ok(cgroups)
+        Ok(Cgroups { parent: parent.to_owned(), hierarchies })
     }
 
     fn make_parent(&self) -> Result<(), CgroupError> {
@@ -169,6 +174,33 @@ impl Cgroups {
         };
         let text = read_at(&hierarchy.root, &format!("{}/{file}", self.path(id))).unwrap_or_default();
         text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count.trim() != "0"))
+    }
+
+    /// What the container has used of the processors since it began.
+    pub fn cpu_us(&self, id: &str) -> Option<u64> {
+        let hierarchy = self.with("cpu", "cpuacct").or_else(|_| self.with("cpu", "cpu")).ok()?;
+        match hierarchy.version {
+            Version::V1 => {
+                Some(self.read(hierarchy, id, "cpuacct.usage")?.trim().parse::<u64>().ok()? / 1000)
+            }
+            Version::V2 => value_of(&self.read(hierarchy, id, "cpu.stat")?, "usage_usec"),
+        }
+    }
+
+    /// What the container holds of the memory and cannot be taken from it at once.
+    pub fn memory_bytes(&self, id: &str) -> Option<u64> {
+        let hierarchy = self.with("memory", "memory").ok()?;
+        let (file, inactive) = match hierarchy.version {
+            Version::V1 => ("memory.usage_in_bytes", "total_inactive_file"),
+            Version::V2 => ("memory.current", "inactive_file"),
+        };
+        let used: u64 = self.read(hierarchy, id, file)?.trim().parse().ok()?;
+        let inactive = value_of(&self.read(hierarchy, id, "memory.stat")?, inactive);
+        Some(used.saturating_sub(inactive.unwrap_or_default()))
+    }
+
+    fn read(&self, hierarchy: &Hierarchy, id: &str, file: &str) -> Option<String> {
+        read_at(&hierarchy.root, &format!("{}/{file}", self.path(id))).ok()
     }
 
     /// Every container of this instance that has a cgroup left.
@@ -278,6 +310,12 @@ fn empty(dir: &OwnedFd, depth: usize, deadline: Instant) {
             let _ = rustix::fs::unlinkat(dir, &name, AtFlags::REMOVEDIR);
         }
     }
+}
+
+/// Of a line `<name> <number>`.
+fn value_of(text: &str, name: &str) -> Option<u64> {
+    let lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines.into_iter().find(|(known, _)| *known == name)?.1.trim().parse().ok()
 }
 
 fn open_dir(dir: &OwnedFd, path: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
@@ -416,6 +454,29 @@ mod tests {
             Err(CgroupError::NoController { limit: "memory", .. })
         ));
         cgroups.create("a", &Limits::default()).unwrap();
+    }
+
+    #[test]
+    fn usage_is_read_as_each_version_tells_it() {
+        let check = |version: Version, files: &[(&str, &str)]| {
+            let (dir, mut cgroups) = fake(version, &[]);
+            if version == Version::V1 {
+                cgroups.hierarchies[0].controllers.push("cpuacct");
+            }
+            assert_eq!((cgroups.cpu_us("a"), cgroups.memory_bytes("a")), (None, None), "it has ended");
+            for (file, text) in files {
+                std::fs::write(dir.path().join("minke/a").join(file), text).unwrap();
+            }
+            assert_eq!((cgroups.cpu_us("a"), cgroups.memory_bytes("a")), (Some(1500), Some(700)));
+        };
+        let stat = "inactive_file 1\ntotal_inactive_file 300\n";
+        check(
+            Version::V1,
+            &[("cpuacct.usage", "1500999\n"), ("memory.usage_in_bytes", "1000\n"), ("memory.stat", stat)],
+        );
+        let cpu = "usage_usec 1500\nuser_usec 1\n";
+        let stat = "anon 5\ninactive_file 300\n";
+        check(Version::V2, &[("cpu.stat", cpu), ("memory.current", "1000\n"), ("memory.stat", stat)]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
 
+use super::cgroup::CgroupError;
 use super::wire::{self, Event, Request};
 use super::{CHILD, LauncherConfig};
 use crate::container::{ContainerSpec, ContainerSpecError, Exit};
@@ -31,6 +32,8 @@ pub enum LauncherError {
     Gone,
     #[error("failed to speak to the launcher")]
     Speak(#[source] std::io::Error),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
     #[error(transparent)]
     Spec(#[from] ContainerSpecError),
     #[error("launcher was not ready within {} s, see whether another one still ends or the disk is slow", .0.as_secs())]

@@ -33,7 +33,7 @@ pub fn main_if_function() -> bool {
     })
 }
 
-/// Imports `test/echo`, which echoes, and `test/broken`, whose command fails.
+/// Imports `test/echo`, which echoes, others that do something beside it, and `test/broken`, whose command fails.
 pub fn import(store: &Store) {
     let folder = tempfile::tempdir().unwrap();
     let layer = folder.path().join("layer");
@@ -52,6 +52,11 @@ pub fn import(store: &Store) {
     files.append_dir_all(".", &layer).unwrap();
     let layer = files.into_inner().unwrap();
     archive(store, "test/echo", &layer, r#"["/bin/echo-function", "function-process"]"#);
+    // Echoes too, and does something else all the time.
+    let beside =
+        |other: &str| format!(r#"["/bin/sh", "-c", "{other} & exec echo-function function-process"]"#);
+    archive(store, "test/flood", &layer, &beside("yes flood"));
+    archive(store, "test/busy", &layer, &beside("while :; do :; done"));
     archive(store, "test/broken", &layer, r#"["/bin/sh", "-c", "echo it is broken; exit 5"]"#);
 }
 

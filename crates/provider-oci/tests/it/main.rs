@@ -13,6 +13,7 @@ mod function;
 mod harness;
 mod hostile;
 mod limits;
+mod logs;
 mod lost;
 mod moved;
 mod platform;
@@ -20,6 +21,7 @@ mod refusals;
 mod remains;
 mod secrets;
 mod support;
+mod usage;
 
 fn main() -> std::process::ExitCode {
     provider_oci::launcher::main_if_child();
@@ -39,6 +41,8 @@ fn main() -> std::process::ExitCode {
         moved::TESTS,
         refusals::TESTS,
         secrets::TESTS,
+        logs::TESTS,
+        usage::TESTS,
         conformance::TESTS,
     ])
 }
