@@ -202,7 +202,10 @@ impl Config {
             file: path,
             log: variable(env::LOG).cloned().or(file.log).unwrap_or_else(|| "info".into()),
             log_json,
-            access_log: access_log.flatten(),
+            // Known to be about its being there alone.
+            access_log: access_log.unwrap_or_else(|| {
+                variables.contains_key(openfaas::WRITE_REQUEST_URI).then_some(AccessFormat::Text)
+            }),
             access_log_file: access_log_file.or(file.access_log_file),
             telemetry: telemetry::Settings::resolve(variables)?,
             warnings,

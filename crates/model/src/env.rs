@@ -99,6 +99,8 @@ pub mod openfaas {
             "Idle connections kept to one replica, or to a foreign provider.";
         MAX_IDLE_CONNS_PER_HOST = "max_idle_conns_per_host", "that of `max_idle_conns`",
             "The same; the smaller one holds.";
+        WRITE_REQUEST_URI = "write_request_uri", "none",
+            "Anything, nothing as well: the access log is `text` where nobody says what it is to be.";
         OPENFAAS_URL = "OPENFAAS_URL", "`http://127.0.0.1:8080`",
             "The command line's: where the gateway is, unless `--gateway` or a stack file says.";
         OPENFAAS_CONFIG = "OPENFAAS_CONFIG", "`~/.openfaas`", "The command line's: folder that holds `config.yml`.";

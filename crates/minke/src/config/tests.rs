@@ -43,6 +43,18 @@ fn the_contracts_variables_keep_their_meaning() {
 }
 
 #[test]
+fn requests_are_logged_as_either_setting_says() {
+    let check = |variables: &[(&str, &str)], want: Option<AccessFormat>| {
+        assert_eq!(resolve(Flags::default(), variables).unwrap().access_log, want, "{variables:?}");
+    };
+    check(&[], None);
+    check(&[("write_request_uri", "")], Some(AccessFormat::Text));
+    check(&[("write_request_uri", "false")], Some(AccessFormat::Text));
+    check(&[("write_request_uri", "1"), ("MINKE_ACCESS_LOG", "json")], Some(AccessFormat::Json));
+    check(&[("write_request_uri", "1"), ("MINKE_ACCESS_LOG", "off")], None);
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused() {
     let check = |flags: Flags, variables: &[(&str, &str)], message: &str| {
         assert_eq!(resolve(flags, variables).unwrap_err().to_string(), message);
