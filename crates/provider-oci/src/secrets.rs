@@ -241,7 +241,7 @@ mod tests {
         secrets.update(&a, &value("second\n\0")).unwrap();
         let again = store(dir.path());
         assert_eq!((text(&again, &a), text(&again, &b)), ("second\n\0".into(), String::new()));
-        assert_eq!(again.list(&a.namespace).unwrap(), [a.name.clone()]);
+        assert_eq!(again.list(&a.namespace).unwrap(), std::slice::from_ref(&a.name));
         again.remove(&a).unwrap();
         assert!(matches!(again.remove(&a), Err(SecretsError::Missing(_))));
         assert!(again.list(&a.namespace).unwrap().is_empty());
