@@ -13,18 +13,17 @@ use crate::tls::Validity;
 
 impl Orders {
     pub(super) async fn order(&self, name: &str) -> Result<Validity, AcmeError> {
-        let account = self.account().await?;
-        let pem = match self.certificate(&account, name).await {
-            Err(Wrong::Server(error)) => {
-                if is_unknown_account(&error) {
-                    self.store.forget_account();
-                    *self.account.lock().await = None;
-                }
-                return Err(refused(error));
-            }
-            Err(Wrong::Other(error)) => return Err(error),
-            Ok(pem) => pem,
-        };
+        let mut outcome = self.certificate(name).await;
+        if matches!(&outcome, Err(Wrong::Server(error)) if is_unknown_account(error)) {
+            tracing::warn!("the ACME server does not know the account any more; a new one is made");
+            self.store.forget_account();
+            *self.account.lock().await = None;
+            outcome = self.certificate(name).await;
+        }
+        let pem = outcome.map_err(|wrong| match wrong {
+            Wrong::Server(error) => refused(error),
+            Wrong::Other(error) => error,
+        })?;
         let certified = self.store.keep_certificate(name, &pem)?;
         let validity = certified.cert.first().and_then(Validity::of);
         self.certificates.set_ordered(name, certified);
@@ -32,7 +31,8 @@ impl Orders {
     }
 
     /// The key, then the chain.
-    async fn certificate(&self, account: &Account, name: &str) -> Result<String, Wrong> {
+    async fn certificate(&self, name: &str) -> Result<String, Wrong> {
+        let account = self.account().await?;
         let names = [Identifier::Dns(name.to_owned())];
         let mut order = account.new_order(&NewOrder::new(&names)).await?;
         let mut answering = Vec::new();
@@ -65,7 +65,7 @@ impl Orders {
     }
 
     /// The one that is kept, or a new one; who asks meanwhile waits for it.
-    async fn account(&self) -> Result<Account, AcmeError> {
+    async fn account(&self) -> Result<Account, Wrong> {
         let mut known = self.account.lock().await;
         if let Some(account) = &*known {
             return Ok(account.clone());
@@ -76,9 +76,9 @@ impl Orders {
         let contacts: Vec<&str> = contact.iter().map(String::as_str).collect();
         let account = match self.store.account() {
             Some(StoredAccount { email: told, credentials }) => {
-                let account = builder.from_credentials(credentials).await.map_err(refused)?;
+                let account = builder.from_credentials(credentials).await?;
                 if told != email {
-                    account.update_contacts(&contacts).await.map_err(refused)?;
+                    account.update_contacts(&contacts).await?;
                     if let Some(kept) = self.store.account() {
                         self.store.keep_account(&StoredAccount { email, ..kept })?;
                     }
@@ -92,7 +92,7 @@ impl Orders {
                     only_return_existing: false,
                 };
                 let (account, credentials) =
-                    builder.create(&new, self.settings.directory.clone(), None).await.map_err(refused)?;
+                    builder.create(&new, self.settings.directory.clone(), None).await?;
                 self.store.keep_account(&StoredAccount { email, credentials })?;
                 tracing::info!(
                     directory = self.settings.directory,

@@ -63,6 +63,21 @@ async fn renewed_before_it_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_forgot_the_account_is_given_a_new_one() {
+    let dir = data_dir();
+    let pebble = Pebble::start(dir.path(), VALIDITY);
+    let platform = pebble.platform(dir.path(), NAME);
+    pebble.until_served(NAME, "/healthz");
+    assert!(platform.terminate().success());
+    let pebble = pebble.restart(dir.path());
+    let platform = pebble.platform(dir.path(), &format!("{NAME},{OTHER}"));
+    pebble.until_served(OTHER, "/healthz");
+    assert!(!pebble.log_of_minke(dir.path()).contains("ERROR"));
+    assert!(pebble.log_of_minke(dir.path()).contains("does not know the account any more"));
+    assert!(platform.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_is_told_and_tried_later() {
     let dir = data_dir();
     let pebble = Pebble::start(dir.path(), VALIDITY);
@@ -104,6 +119,10 @@ struct Pebble {
 
 impl Pebble {
     fn start(dir: &Path, validity: u64) -> Self {
+        Self::start_on(dir, validity, ports())
+    }
+
+    fn start_on(dir: &Path, validity: u64, ports: [u16; 4]) -> Self {
         let program = root().join(".tools/bin/pebble");
         assert!(program.exists(), "pebble is not built; `make test` does it");
         let folder = dir.join("pebble");
@@ -112,7 +131,7 @@ impl Pebble {
             rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
         fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        let [acme, management, plain, tls] = ports();
+        let [acme, management, plain, tls] = ports;
         let config = serde_json::json!({ "pebble": {
             "listenAddress": format!("127.0.0.1:{acme}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),
@@ -147,6 +166,14 @@ impl Pebble {
         let acme =
             ["--acme-directory", &directory, "--acme-ca", ca.to_str().unwrap(), "--provider", "memory"];
         Platform::start_with(&dir.join("data"), &[&more[..], &acme].concat())
+    }
+
+    /// All that it knew is lost.
+    fn restart(self, dir: &Path) -> Self {
+        let ports = [self.acme, self.management, self.plain, self.tls];
+        drop(self);
+        fs::remove_dir_all(dir.join("pebble")).unwrap();
+        Self::start_on(dir, VALIDITY, ports)
     }
 
     /// What certificates of the server are known by.
