@@ -4,6 +4,7 @@
 //! `error`.
 
 mod access;
+mod alarm;
 mod auth;
 mod body;
 mod challenges;

@@ -18,6 +18,7 @@ mod request;
 mod response;
 mod response_body;
 mod seat;
+mod spare;
 mod upgrade;
 mod upload;
 
@@ -146,7 +147,7 @@ impl Client {
         }
         if let Some(connection) = self.pool.take() {
             match connection.exchange(&parts, body, &self.config).await {
-                Ok(response) => return Ok(response),
+                Ok(response) => return Ok(sent(parts, response)),
                 Err(Failure { unsent: Some(unsent), .. }) => body = unsent,
                 Err(Failure { error, .. }) => return Err(error),
             }
@@ -156,7 +157,7 @@ impl Client {
             Err(source) => return Err(unsent(source, parts, body)),
         };
         match connection.exchange(&parts, body, &self.config).await {
-            Ok(response) => Ok(response),
+            Ok(response) => Ok(sent(parts, response)),
             Err(Failure { error: SendError::Upstream(source), unsent: Some(body) }) => {
                 Err(unsent(source, parts, body))
             }
@@ -181,6 +182,11 @@ impl Client {
         stream.set_nodelay(true)?;
         Ok(Connection::new(stream, Arc::downgrade(&self.pool)))
     }
+}
+
+fn sent(parts: Parts, response: Response<Body>) -> Response<Body> {
+    spare::put(parts.headers);
+    response
 }
 
 fn unsent(source: io::Error, parts: Parts, body: Body) -> SendError {

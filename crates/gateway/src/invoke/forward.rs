@@ -6,9 +6,9 @@ use std::time::Duration;
 use http::header::USER_AGENT;
 use http::{HeaderValue, Response};
 use provider::{Body, Call, Endpoint, InFlight, InvokeError, Progress, Route};
-use tokio::time::timeout;
 
 use crate::Config;
+use crate::alarm::timeout;
 
 /// An answer whose body may still be on its way, the replica's count of it, and the request's body where it is long.
 pub(super) type Answered = (Response<Body>, InFlight, Option<Progress>);

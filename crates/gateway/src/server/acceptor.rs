@@ -1,5 +1,6 @@
 //! One listening socket, and how many of its connections there may be.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,11 +50,22 @@ impl Acceptor {
                 accepted = self.accept() => hand_over(accepted),
             }
         }
+        self.accept_rest(hand_over);
+    }
+
+    /// Asks the kernel itself: a task that has done much is told by the runtime that nothing is there, lest it do more.
+    fn accept_rest(self, mut hand_over: impl FnMut(Accepted)) {
+        let Ok(listener) = self.listener.into_std() else { return };
         for _ in 0..LAST_MAX {
-            tokio::select! {
-                biased;
-                accepted = self.accept() => hand_over(accepted),
-                () = std::future::ready(()) => break,
+            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
+            match listener.accept() {
+                Ok((stream, peer)) => match nonblocking(stream) {
+                    Ok(stream) => hand_over(Accepted { stream, peer, tls: self.tls, place: Some(place) }),
+                    Err(error) => tracing::debug!(%error, "a connection is gone already"),
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // It is that connection that failed.
+                Err(error) => tracing::warn!(%error, "failed to accept a connection"),
             }
         }
     }
@@ -72,5 +84,37 @@ impl Acceptor {
                 }
             }
         }
+    }
+}
+
+fn nonblocking(stream: std::net::TcpStream) -> io::Result<TcpStream> {
+    stream.set_nonblocking(true)?;
+    TcpStream::from_std(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_came_before_the_end_is_accepted() {
+        const CLIENTS: usize = 500;
+        let listener = TcpListener::from_std(crowded()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let clients: Vec<_> = (0..CLIENTS).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let stop = Stop::default();
+        stop.begin();
+        let acceptor = Acceptor::new(listener, false, Arc::new(Semaphore::new(2 * CLIENTS)));
+        let mut accepted = Vec::new();
+        acceptor.run(&stop, |one| accepted.push(one)).await;
+        assert_eq!(accepted.len(), clients.len());
+    }
+
+    /// A listener with a long queue.
+    fn crowded() -> std::net::TcpListener {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        rustix::net::listen(&listener, 1024).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        listener
     }
 }

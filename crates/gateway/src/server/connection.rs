@@ -15,13 +15,14 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::stop::Stop;
 use crate::Config;
+use crate::alarm::Alarms;
 use crate::body::Answer;
 use crate::peer::{Peer, Scheme};
 use crate::stall::Unstalled;
@@ -52,7 +53,7 @@ impl Rules {
         // Without `pipeline_flush`: it keeps an answer back while half of another request is in the buffer, and the
         // answer to a bad head for ever.
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
+        http.timer(Alarms)
             .header_read_timeout(config.read_timeout)
             .max_header_size(config.head_max)
             .max_buf_size(config.head_max.max(64 * 1024));

@@ -1,7 +1,10 @@
 //! The end of serving, told to all who must know.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
 
 use tokio_util::sync::CancellationToken;
 
@@ -22,12 +25,44 @@ impl Stop {
         self.begun.load(Ordering::Acquire)
     }
 
+    /// Waits beside something that wakes its task for every call: whom to wake is noted once.
     pub async fn begins(&self) {
-        self.token.cancelled().await;
+        let mut begins = pin!(self.token.cancelled());
+        let mut noted: Option<Waker> = None;
+        poll_fn(|cx| {
+            if self.has_begun() {
+                return Poll::Ready(());
+            }
+            if noted.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return Poll::Pending;
+            }
+            noted = Some(cx.waker().clone());
+            begins.as_mut().poll(cx)
+        })
+        .await;
     }
 
     /// The same end, waited for behind a lock of its own.
     pub fn of_a_worker(&self) -> Self {
         Self { begun: Arc::clone(&self.begun), token: self.token.child_token() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_heard_of_before_and_after() {
+        let stop = Stop::default();
+        let waiting = {
+            let stop = stop.of_a_worker();
+            tokio::spawn(async move { stop.begins().await })
+        };
+        tokio::task::yield_now().await;
+        assert!(!stop.has_begun());
+        stop.begin();
+        waiting.await.unwrap();
+        stop.begins().await;
     }
 }

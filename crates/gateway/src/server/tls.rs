@@ -22,6 +22,7 @@ use super::connection::{Protocol, Rules};
 use crate::Config;
 use crate::body::Answer;
 use crate::peer::{Peer, Scheme};
+use crate::stall::Unstalled;
 
 /// What is offered to clients, the best first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
@@ -33,6 +34,9 @@ const HANDSHAKE: u8 = 22;
 const PLAIN: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\
     content-length: 46\r\n\r\nthis port speaks TLS: use https:// to reach it";
+
+/// What waits to be sent, waits below TLS as well: a flush or a goodbye there is cut off like any other write.
+type Secured = TlsStream<Unstalled<TcpStream>>;
 
 /// A socket whose connections are secured, and who chooses the certificate.
 #[derive(Debug)]
@@ -66,6 +70,7 @@ pub(super) struct Handshakes {
     places: Arc<Semaphore>,
     /// From the connection to the end of the handshake, the wait for a place among it.
     timeout: Duration,
+    write_timeout: Duration,
 }
 
 impl Handshakes {
@@ -74,6 +79,7 @@ impl Handshakes {
             acceptor: Arc::new(tls).into(),
             places: Arc::new(Semaphore::new(config.handshakes_max)),
             timeout: config.handshake_timeout,
+            write_timeout: config.write_timeout,
         }
     }
 
@@ -92,13 +98,8 @@ impl Handshakes {
     }
 
     /// None when there is nothing more to do for the client.
-    async fn secure(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-        let secured = async {
-            // Never closed, so there is always a permit.
-            let _place = self.places.acquire().await.ok();
-            self.shake(stream).await
-        };
-        match timeout(self.timeout, secured).await {
+    async fn secure(&self, stream: TcpStream) -> Option<Secured> {
+        match timeout(self.timeout, self.shake(stream)).await {
             Ok(Ok(secured)) => secured,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a handshake failed");
@@ -111,7 +112,7 @@ impl Handshakes {
         }
     }
 
-    async fn shake(&self, mut stream: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
+    async fn shake(&self, mut stream: TcpStream) -> io::Result<Option<Secured>> {
         // An answer is one write, and waits for nothing.
         stream.set_nodelay(true)?;
         let mut first = [0];
@@ -128,6 +129,9 @@ impl Handshakes {
             }
             return Ok(None);
         }
-        self.acceptor.accept(stream).await.map(Some)
+        // Not before it speaks: those who say nothing must not take the places of those who do. Never closed, so there is
+        // always a permit.
+        let _place = self.places.acquire().await.ok();
+        self.acceptor.accept(Unstalled::new(stream, self.write_timeout)).await.map(Some)
     }
 }

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::acceptor::Accepted;
+use crate::alarm;
 
 /// All of them. When it is dropped, they end, and cut off what they serve.
 pub(super) struct Workers {
@@ -121,6 +122,7 @@ where
 {
     let seat = Seat::take();
     runtime.block_on(async {
+        tokio::spawn(alarm::ring());
         while let Some(Moved { stream, peer, tls, place, token }) = arriving.recv().await {
             match TcpStream::from_std(stream) {
                 Ok(stream) => {

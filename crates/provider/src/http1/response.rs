@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
-use super::{BodyError, SendError};
+use super::{BodyError, SendError, spare};
 
 /// The largest head of a response, and the largest block of trailers, in bytes.
 pub(super) const HEAD_MAX: usize = 64 * 1024;
@@ -69,7 +69,7 @@ pub(super) fn take(input: &mut BytesMut, end: usize, method: &Method) -> Result<
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(SendError::Parse("its status is not a number from 100 to 999"))?;
     let version = if response.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-    let mut headers = HeaderMap::with_capacity(response.headers.len());
+    let mut headers = spare::take();
     let mut meaning = Meaning::default();
     for line in response.headers.iter() {
         let (name, value) = header(&block, line).ok_or(SendError::Parse("it holds an invalid header"))?;

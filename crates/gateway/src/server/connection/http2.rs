@@ -8,11 +8,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use provider::Body;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
@@ -46,13 +47,16 @@ where
     let calls = Arc::new(Calls::default());
     let service = service_fn(|request| {
         let call = calls.begin();
+        let bodiless = request.method() == Method::HEAD;
         let answer = request::admit(request).map(&service);
         async move {
             let answer = match answer {
                 Ok(answer) => answer.await,
                 Err(refused) => refused.response().map(Answer::from),
             };
-            Ok::<_, Infallible>(answer.map(|body| call.carry(body)))
+            // hyper sends what it is given, and here nothing may follow the head (RFC 9110, section 9.3.2).
+            let body_of = |body| if bodiless { Body::Empty.into() } else { body };
+            Ok::<_, Infallible>(answer.map(|body| call.carry(body_of(body))))
         }
     });
     let streams = Streams::new(Arc::clone(&calls), rules.write_timeout);
