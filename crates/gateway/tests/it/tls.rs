@@ -158,6 +158,18 @@ async fn a_slow_handshake_is_cut_and_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn who_says_nothing_takes_no_place_of_those_who_do() {
+    let config = Config { handshakes_max: 1, handshake_timeout: PATIENCE, ..Config::default() };
+    let Secured { served, address, client, .. } = secured(config).await;
+    let silent = [TcpStream::connect(address).await, TcpStream::connect(address).await];
+    let begun = Instant::now();
+    assert!(call(&client, address).await.ends_with("https"));
+    assert!(begun.elapsed() < PATIENCE / 2);
+    drop(silent);
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_new_certificate_loses_no_call() {
     let Secured { served, address, certificate, .. } = secured(Config::default()).await;
     let pairs = [certified(), certified()];
