@@ -62,7 +62,8 @@ impl File {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
                 return Ok(Self::default());
             }
-            other => other.map_err(|error| failed(error.to_string()))?,
+            Err(error) => return Err(failed(format!("{error}; name another with --config"))),
+            Ok(metadata) => metadata,
         };
         if metadata.len() > FILE_MAX || !metadata.is_file() {
             return Err(failed("it is not a file of at most 1 MiB".into()));
@@ -71,6 +72,35 @@ impl File {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        serde_saphyr::from_str(&text).map_err(|error| failed(error.to_string()))
+        serde_saphyr::from_str(&text).map_err(|error| failed(problem(&error)))
+    }
+}
+
+/// The place first, as our messages have it, and no excerpt of the file, which may hold what is nobody's business.
+fn problem(error: &serde_saphyr::Error) -> String {
+    let text = error.without_snippet().to_string();
+    let problem = text.split(" at line ").next().unwrap_or_default().trim();
+    match error.location() {
+        Some(at) => format!("line {}: {problem}", at.line()),
+        None => problem.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_told_with_its_line_and_nothing_of_the_file_is_shown() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("minke.yaml");
+        std::fs::write(&path, "log: s3cr3t\ndomainz: []\n").expect("a file");
+        let told = File::load(Some(&path)).err().expect("a refusal").to_string();
+        assert!(told.contains(": line 2: unknown field `domainz`, expected one of listen, "), "{told}");
+        assert!(!told.contains("s3cr3t") && !told.contains('\n'), "{told}");
+        assert_eq!(told.matches("domainz").count(), 1, "{told}");
+
+        let told = File::load(Some(&dir.path().join("no.yaml"))).err().expect("a refusal").to_string();
+        assert!(told.ends_with("; name another with --config"), "{told}");
     }
 }
