@@ -62,6 +62,19 @@ async fn management_and_health_speak_it_too() {
     served.stop().await;
 }
 
+/// The text of an error among it: clients break off on a body that may not be there.
+#[tokio::test]
+async fn nothing_follows_the_head_that_was_asked_for_alone() {
+    let served = Served::start(echoing(&["env"]).await, Config::default()).await;
+    let (client, _) = connect(served.api).await;
+    for (path, status) in [("/function/absent", 404), ("/system/none", 404), ("/function/env", 200)] {
+        let request = Request::head(format!("http://g{path}")).body(()).expect("a request");
+        let (head, body, _) = call(&client, request, "").await.expect("an answer");
+        assert_eq!((head.status.as_u16(), &body[..]), (status, &b""[..]), "{path}");
+    }
+    served.stop().await;
+}
+
 #[tokio::test]
 async fn bodies_pass_whole_and_at_once() {
     let memory =
