@@ -145,8 +145,16 @@ impl Config {
 
         let access_log =
             first.parsed(flags.access_log, env::ACCESS_LOG, file.access_log, "access-log", ACCESS_LOG)?;
+        // Known to be about its being there alone.
+        let access_log = access_log.unwrap_or_else(|| {
+            variables.contains_key(openfaas::WRITE_REQUEST_URI).then_some(AccessFormat::Text)
+        });
         let access_log_file =
             flags.access_log_file.or_else(|| variable(env::ACCESS_LOG_FILE).map(PathBuf::from));
+        let access_log_file = access_log_file.or(file.access_log_file);
+        if access_log.is_none() && access_log_file.is_some() {
+            warnings.push("a file for the access log is named, but the access log is off; turn it on with --access-log text or json".into());
+        }
 
         let provider_url = flags.provider_url.or_else(|| variable(env::PROVIDER_URL).cloned());
         let provider_url = provider_url.or_else(|| variable(openfaas::FUNCTIONS_PROVIDER_URL).cloned());
@@ -202,11 +210,8 @@ impl Config {
             file: path,
             log: variable(env::LOG).cloned().or(file.log).unwrap_or_else(|| "info".into()),
             log_json,
-            // Known to be about its being there alone.
-            access_log: access_log.unwrap_or_else(|| {
-                variables.contains_key(openfaas::WRITE_REQUEST_URI).then_some(AccessFormat::Text)
-            }),
-            access_log_file: access_log_file.or(file.access_log_file),
+            access_log,
+            access_log_file,
             telemetry: telemetry::Settings::resolve(variables)?,
             warnings,
         })

@@ -52,6 +52,10 @@ fn requests_are_logged_as_either_setting_says() {
     check(&[("write_request_uri", "false")], Some(AccessFormat::Text));
     check(&[("write_request_uri", "1"), ("MINKE_ACCESS_LOG", "json")], Some(AccessFormat::Json));
     check(&[("write_request_uri", "1"), ("MINKE_ACCESS_LOG", "off")], None);
+
+    let warnings = |variables: &[(&str, &str)]| resolve(Flags::default(), variables).unwrap().warnings.len();
+    assert_eq!(warnings(&[("MINKE_ACCESS_LOG_FILE", "/a")]), 1);
+    assert_eq!(warnings(&[("MINKE_ACCESS_LOG_FILE", "/a"), ("MINKE_ACCESS_LOG", "text")]), 0);
 }
 
 #[test]
