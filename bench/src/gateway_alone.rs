@@ -13,11 +13,11 @@ use provider::{Endpoint, HttpReplica, Memory, Provider, Route};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Serves `hello` on `listen` until SIGTERM.
-pub fn run(listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
+/// Serves `hello`, one of so many functions, on `listen` until SIGTERM.
+pub fn run(listen: SocketAddr, upstream: SocketAddr, functions: usize) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let gateway = Gateway::new(provider(upstream).await?, gateway::Config::default());
+        let gateway = Gateway::new(provider(upstream, functions).await?, gateway::Config::default());
         let api = TcpListener::bind(listen).await.with_context(|| format!("failed to listen on {listen}"))?;
         let metrics = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let mut stop = signal(SignalKind::terminate())?;
@@ -28,12 +28,16 @@ pub fn run(listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<()> {
     })
 }
 
-/// A provider in memory, whose one function is led to `upstream`.
-async fn provider(upstream: SocketAddr) -> anyhow::Result<Arc<dyn Provider>> {
+/// A provider in memory, whose function `hello` is led to `upstream`.
+async fn provider(upstream: SocketAddr, functions: usize) -> anyhow::Result<Arc<dyn Provider>> {
     let id = FunctionId::new(FunctionName::parse("hello")?, Namespace::default());
     let memory = Memory::new(Namespace::default());
     let spec = FunctionSpec::new(id, ImageRef::parse("minke/hello:latest")?);
     memory.deploy(spec.clone()).await?;
+    for number in 1..functions {
+        let id = FunctionId::new(FunctionName::parse(&format!("f{number}"))?, Namespace::default());
+        memory.deploy(FunctionSpec::new(id, spec.image.clone())).await?;
+    }
     let client = Client::new(Arc::new(upstream), http1::Config::default());
     let replica = HttpReplica::new(client, HeaderValue::from_str(&upstream.to_string())?);
     memory.routes().publish(Route::new(&spec, 1, [Arc::new(Endpoint::new("native", Arc::new(replica)))]));

@@ -3,9 +3,13 @@
 //! It starts everything it measures, on loopback and in a folder of its own, and stops it again. What it prints is
 //! what it writes.
 
+mod bodies;
 mod cold;
+mod crowd;
+mod functions;
 mod gateway_alone;
 mod http_client;
+mod idle;
 mod machine;
 mod process;
 mod report;
@@ -29,6 +33,9 @@ use wrk::{Load, Sample};
 const CONNECTIONS: [u32; 2] = [1, 32];
 const WARM_UP: Duration = Duration::from_secs(1);
 const COLD_STARTS: usize = 10;
+/// What is measured beside the main table.
+const SHORT: Duration = Duration::from_secs(3);
+const SHORT_ROUNDS: usize = 5;
 /// After this no round is begun; cold starts and stopping still fit into six minutes.
 const LOAD_TIME_MAX: Duration = Duration::from_secs(300);
 
@@ -58,13 +65,15 @@ struct Args {
 enum Part {
     /// The gateway by itself, before a server that runs already (the driver starts this)
     #[command(hide = true)]
-    Gateway { listen: SocketAddr, upstream: SocketAddr },
+    Gateway { listen: SocketAddr, upstream: SocketAddr, functions: usize },
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.part {
-        Some(Part::Gateway { listen, upstream }) => gateway_alone::run(listen, upstream),
+        Some(Part::Gateway { listen, upstream, functions }) => {
+            gateway_alone::run(listen, upstream, functions)
+        }
         None => bench(&args),
     };
     match done {
@@ -80,20 +89,39 @@ fn bench(args: &Args) -> anyhow::Result<()> {
     check(args)?;
     let begun = Instant::now();
     let load_before = machine::load_average();
+    raise_descriptors()?;
     let rig = Rig::start(&args.minke, &args.programs)?;
     let samples = load(args, &rig, begun)?;
     let memory = rig.memory();
+    let short = Load { connections: CONNECTIONS[1], duration: SHORT };
+    let bodies = bodies::measure(&rig, short, SHORT_ROUNDS)?;
+    let functions = functions::measure(&rig, short, SHORT_ROUNDS)?;
+    let url = format!("http://{}/function/hello", rig.gateway());
+    let crowd = crowd::measure(&rig.wrk, rig.gateway(), &url, short, SHORT_ROUNDS)?;
+    let idle = idle::measure(&rig)?;
     eprintln!("cold starts");
     let cold = cold::measure(rig.platform(), COLD_STARTS)?;
     drop(rig);
 
     let results =
         Results { machine: machine::describe(load_before), seconds: args.seconds, samples, memory, cold };
-    let text = report::markdown(&results);
+    let mut text = report::markdown(&results);
+    bodies.report(&mut text);
+    functions.report(&mut text);
+    crowd.report(&mut text);
+    idle.report(&mut text);
     println!("{text}");
     std::fs::write(&args.out, text).with_context(|| format!("failed to write {}", args.out.display()))?;
     eprintln!("written to {} after {} s", args.out.display(), begun.elapsed().as_secs());
     Ok(())
+}
+
+/// Thousands of connections are held, here and by what is started from here.
+fn raise_descriptors() -> anyhow::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+        .context("failed to raise the open files")
 }
 
 fn check(args: &Args) -> anyhow::Result<()> {

@@ -105,18 +105,18 @@ of the answer: container created, watchdog and server started, call answered. {C
     table(text, &["call", "median", "least", "most"], lines);
 }
 
-fn rate(samples: &[Sample]) -> f64 {
+pub fn rate(samples: &[Sample]) -> f64 {
     median(samples.iter().map(|sample| sample.per_second))
 }
 
-fn latency(us: impl IntoIterator<Item = f64>) -> String {
+pub fn latency(us: impl IntoIterator<Item = f64>) -> String {
     match median(us) {
         us if us < 1000.0 => format!("{us:.0} µs"),
         us => format!("{:.2} ms", us / 1e3),
     }
 }
 
-fn table(text: &mut String, head: &[&str], lines: impl IntoIterator<Item = Vec<String>>) {
+pub fn table(text: &mut String, head: &[&str], lines: impl IntoIterator<Item = Vec<String>>) {
     let _ = writeln!(text, "| {} |", head.join(" | "));
     // Names to the left, numbers to the right.
     let rule = std::iter::once("---").chain(head.iter().skip(1).map(|_| "---:"));

@@ -38,6 +38,7 @@ pub const NAMES: [&str; 6] = [
 pub struct Rig {
     nginx: Process,
     gateway: Process,
+    _crowded: [Process; 2],
     minke: Process,
     watchdog: Process,
     _hello: Process,
@@ -51,6 +52,7 @@ struct Addresses {
     watchdog: SocketAddr,
     nginx: [SocketAddr; 2],
     gateway: SocketAddr,
+    crowded: [SocketAddr; 2],
     minke: SocketAddr,
 }
 
@@ -59,7 +61,8 @@ impl Rig {
         let folder = tempfile::Builder::new().prefix("mb").tempdir().context("failed to create a folder")?;
         let at = folder.path();
         // The server behind the watchdog is another one: the watchdog starts and owns it.
-        let [hello_at, behind, watchdog_at, nginx_hello, nginx_watchdog, gateway_at] = free_ports()?;
+        let [hello_at, behind, watchdog_at, nginx_hello, nginx_watchdog, gateway_at, thousand_at, many_at] =
+            free_ports()?;
 
         let mut command = Command::new(programs.join("hello").canonicalize()?);
         command.env_clear().env("hello_address", hello_at.to_string()).stdout(Stdio::null());
@@ -83,9 +86,9 @@ impl Rig {
         command.arg("-p").arg(at).arg("-c").arg(&config).stdout(Stdio::null());
         let nginx = Process::start("nginx", at, &mut command)?.listens(nginx_hello)?;
 
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["gateway", &gateway_at.to_string(), &hello_at.to_string()]).stdout(Stdio::null());
-        let gateway = Process::start("gateway", at, &mut command)?.listens(gateway_at)?;
+        let gateway = gateway_of(at, gateway_at, hello_at, 1)?;
+        let crowded =
+            [gateway_of(at, thousand_at, hello_at, 1_000)?, gateway_of(at, many_at, hello_at, 10_000)?];
 
         eprintln!("starting {} with the sample", minke.display());
         let mut command = Command::new(minke);
@@ -107,16 +110,27 @@ impl Rig {
             watchdog: watchdog_at,
             nginx: [nginx_hello, nginx_watchdog],
             gateway: gateway_at,
+            crowded: [thousand_at, many_at],
             minke: minke_at,
         };
-        let wrk = Wrk::new(at)?;
-        let rig = Self { nginx, gateway, minke, watchdog, _hello: hello, addresses, wrk, _folder: folder };
+        let wrk = Wrk::new(at);
+        let rig = Self {
+            nginx,
+            gateway,
+            _crowded: crowded,
+            minke,
+            watchdog,
+            _hello: hello,
+            addresses,
+            wrk,
+            _folder: folder,
+        };
         rig.all_answer()?;
         Ok(rig)
     }
 
     pub fn subjects(&self) -> [Subject; 6] {
-        let Addresses { hello, watchdog, nginx, gateway, minke } = self.addresses;
+        let Addresses { hello, watchdog, nginx, gateway, minke, .. } = self.addresses;
         let urls = [
             format!("http://{hello}/"),
             format!("http://{}/", nginx[0]),
@@ -127,6 +141,21 @@ impl Rig {
         ];
         let mut names = NAMES.into_iter();
         urls.map(|url| Subject { name: names.next().unwrap_or_default(), url })
+    }
+
+    pub fn gateway(&self) -> SocketAddr {
+        self.addresses.gateway
+    }
+
+    /// Gateways with 1, 1,000 and 10,000 functions, by what they have.
+    pub fn by_functions(&self) -> [(usize, String); 3] {
+        let [thousand, many] = self.addresses.crowded;
+        [(1, self.addresses.gateway), (1_000, thousand), (10_000, many)]
+            .map(|(functions, at)| (functions, format!("http://{at}/function/hello")))
+    }
+
+    pub fn gateway_memory(&self) -> Resident {
+        resident("Minke's gateway alone", self.gateway.id(), Of::All)
     }
 
     pub fn platform(&self) -> SocketAddr {
@@ -156,6 +185,18 @@ impl Rig {
     }
 }
 
+fn gateway_of(
+    folder: &Path,
+    listen: SocketAddr,
+    upstream: SocketAddr,
+    functions: usize,
+) -> anyhow::Result<Process> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["gateway", &listen.to_string(), &upstream.to_string(), &functions.to_string()]);
+    command.stdout(Stdio::null());
+    Process::start(&format!("gateway-{functions}"), folder, &mut command)?.listens(listen)
+}
+
 /// Ports that were free a moment ago.
 fn free_ports<const N: usize>() -> anyhow::Result<[SocketAddr; N]> {
     let mut listeners = Vec::new();
@@ -182,6 +223,8 @@ fn nginx_config(folder: &Path, proxies: [(SocketAddr, SocketAddr); 2]) -> String
       proxy_pass http://u{number};
       proxy_http_version 1.1;
       proxy_set_header Connection \"\";
+      client_max_body_size 0;
+      proxy_request_buffering off;
     }}
   }}
 "

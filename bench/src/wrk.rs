@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 /// Latencies are in microseconds.
 const SCRIPT: &str = r#"
 wrk.method = "POST"
-wrk.body = "hello"
+wrk.body = BODY
 done = function(summary, latency, requests)
     local e = summary.errors
     io.write(string.format("sample %d %d %d %d %d\n", summary.requests, summary.duration,
@@ -20,7 +20,7 @@ end
 "#;
 
 pub struct Wrk {
-    script: PathBuf,
+    folder: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,16 +38,28 @@ pub struct Sample {
 }
 
 impl Wrk {
-    pub fn new(folder: &Path) -> anyhow::Result<Self> {
-        let script = folder.join("post.lua");
-        fs::write(&script, SCRIPT).with_context(|| format!("failed to write {}", script.display()))?;
-        Ok(Self { script })
+    /// Scripts go to the folder.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
     }
 
+    /// POSTs of "hello".
     pub fn run(&self, url: &str, load: Load) -> anyhow::Result<Sample> {
+        self.run_with("\"hello\"", url, load)
+    }
+
+    /// POSTs of so many bytes.
+    pub fn run_bytes(&self, bytes: usize, url: &str, load: Load) -> anyhow::Result<Sample> {
+        self.run_with(&format!("string.rep(\"x\", {bytes})"), url, load)
+    }
+
+    fn run_with(&self, body: &str, url: &str, load: Load) -> anyhow::Result<Sample> {
         let Load { connections, duration } = load;
+        let script = self.folder.join("post.lua");
+        fs::write(&script, SCRIPT.replace("BODY", body))
+            .with_context(|| format!("failed to write {}", script.display()))?;
         let mut wrk = Command::new("wrk");
-        wrk.args(["--latency", "--timeout", "5s", "--script"]).arg(&self.script);
+        wrk.args(["--latency", "--timeout", "5s", "--script"]).arg(&script);
         wrk.args([format!("-c{connections}"), format!("-t{}", connections.min(2))]);
         wrk.args([format!("-d{}s", duration.as_secs()), url.to_owned()]);
         let output = wrk.stdin(Stdio::null()).output().context("failed to run wrk")?;
