@@ -177,11 +177,14 @@ impl Config {
             list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
         });
         let key_file = flags.secrets_key_file.or_else(|| variable(env::SECRETS_KEY_FILE).map(PathBuf::from));
-        let log_format = variable(env::LOG_FORMAT).cloned().or(file.log_format);
+        let (log_origin, log_format) = match variable(env::LOG_FORMAT) {
+            Some(value) => (env::LOG_FORMAT, Some(value.clone())),
+            None => ("log-format", file.log_format),
+        };
         let log_json = match log_format.as_deref() {
             None | Some("text") => false,
             Some("json") => true,
-            Some(other) => return Err(value_error("log-format", other, "text or json")),
+            Some(other) => return Err(value_error(log_origin, other, "text or json")),
         };
         Ok(Self {
             listen: listen.unwrap_or(LISTEN_DEFAULT),

@@ -47,7 +47,7 @@ impl Images for StoreImages {
         {
             return Ok(image);
         }
-        tracing::info!(image = %reference, "image is pulled");
+        tracing::info!(image = %reference, "pulling the image");
         self.store.pull(reference, &self.pull).await.map(|pulled| pulled.image)
     }
 
