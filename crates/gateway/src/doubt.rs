@@ -33,7 +33,35 @@ pub(crate) fn doubt<B>(request: &Request<B>) -> Option<&'static str> {
 
 const HOSTS: &str = "a request has one host header, and no more";
 
-/// No user, path or list; whether it is a name is for those who look it up.
+/// No user, path or list, a port that is a number, and nothing that two readers would cut off differently; whether it
+/// is a name is for those who look it up.
 fn is_host(host: &[u8]) -> bool {
-    host.iter().all(|byte| byte.is_ascii_graphic() && !b"@/\\?#,\"<>{}|^`".contains(byte))
+    let (name, port) = match host.iter().rposition(|byte| *byte == b':') {
+        // What is inside of brackets is an address.
+        Some(at) if !host.ends_with(b"]") => (&host[..at], &host[at + 1..]),
+        _ => (host, &b""[..]),
+    };
+    let bracketed = name.starts_with(b"[") && name.ends_with(b"]");
+    name.iter().all(|byte| byte.is_ascii_graphic() && !b"@/\\?#,\"<>{}|^`".contains(byte))
+        && (bracketed || !name.contains(&b':'))
+        && port.iter().all(u8::is_ascii_digit)
+        && !name.ends_with(b"..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_read_in_one_way() {
+        for host in ["", "a", "a.example", "a.example.", "A:80", "a:", "127.0.0.1:8080", "[::1]", "[::1]:80"]
+        {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in
+            ["a:80x", "a:80:80", "a..", "a..:80", "::1", "[::1", "u@a", "a/b", "a,b", "a b", "[::1]x:1"]
+        {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
 }

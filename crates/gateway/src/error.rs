@@ -87,7 +87,8 @@ impl ApiError {
             Self::Provider(error) => error.chain(),
             error => error.to_string(),
         };
-        if status.is_server_error() {
+        // Whoever watches a gateway that ends asks again and again, and is told no news.
+        if status.is_server_error() && !matches!(self, Self::Ending) {
             tracing::warn!(status = status.as_u16(), error = text, "a request failed");
         }
         let mut response = text_response(status, text);

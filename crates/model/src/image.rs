@@ -91,6 +91,9 @@ impl ImageRef {
             None | Some("docker.io" | "index.docker.io" | "registry-1.docker.io") => DEFAULT_REGISTRY,
             // What only its upper case tells from a name would be read as one the next time.
             Some(registry) if is_registry(registry) && is_told_apart(registry) => registry,
+            Some(registry) if is_registry(registry) => {
+                return Err(ImageRefError::UpperCase { text: text.to_owned() });
+            }
             Some(_) => return Err(ImageRefError::Registry { text: text.to_owned() }),
         };
         if repository.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -375,6 +378,7 @@ mod tests {
         assert!(matches!(refused(&format!("a/{}", "b".repeat(254))), ImageRefError::NameTooLong { .. }));
         assert!(matches!(refused(HEX), ImageRefError::LooksLikeId { .. }));
         assert!(matches!(refused("Alpine"), ImageRefError::UpperCase { .. }));
+        assert!(matches!(refused("Registry/a"), ImageRefError::UpperCase { .. }));
         assert!(matches!(refused("r.io/Alpine"), ImageRefError::UpperCase { .. }));
         for text in [
             "r.io/", "a//b", "/a", "a/", ".a", "a.", "a..b", "a___b", "-a", "a b", "../a", "a/../b", "é",
@@ -398,7 +402,6 @@ mod tests {
             "[zz]/a",
             "[::1]x/a",
             "r_x.io/a",
-            "Registry/a",
             "a:b:c/d",
         ] {
             assert!(matches!(refused(text), ImageRefError::Registry { .. }), "{text}: {:?}", refused(text));

@@ -38,6 +38,7 @@ use crate::body::{Body, BoxError};
 use connection::{Connection, Failure};
 use pool::Pool;
 
+pub(crate) use request::may_trail;
 pub use response_body::{BodyError, ResponseBody};
 pub use seat::Seat;
 pub use upgrade::{Upgraded, UpgradedStream};

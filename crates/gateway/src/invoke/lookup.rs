@@ -44,18 +44,20 @@ impl Lookup {
     }
 
     /// Clients write the usual default namespace behind a name that is given without one, whatever the platform's own
-    /// is. A function that is there goes before.
+    /// is. Where there is no function of the full name in memory, the platform's own is meant; the provider is asked
+    /// when that is not there either.
     async fn search(&self, id: &FunctionId) -> Result<Arc<Route>, InvokeError> {
-        let asked = self.ask(id).await;
-        if asked.is_ok() || id.namespace.as_str() != DEFAULT_NAMESPACE || id.namespace == self.namespace {
-            return asked;
+        if id.namespace.as_str() != DEFAULT_NAMESPACE || id.namespace == self.namespace {
+            return self.ask(id).await;
         }
         let home = FunctionId::new(id.name.clone(), self.namespace.clone());
-        let found = match self.routes.get(&home) {
-            Some(route) => Ok(route),
-            None => self.ask(&home).await,
-        };
-        found.or(asked)
+        if let Some(route) = self.routes.get(&home) {
+            return Ok(route);
+        }
+        match self.ask(id).await {
+            Ok(route) => Ok(route),
+            asked => self.ask(&home).await.or(asked),
+        }
     }
 
     /// The function has just been made: it may be asked for at once.

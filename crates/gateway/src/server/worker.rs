@@ -61,7 +61,9 @@ impl Workers {
     pub fn hand_over(&self, accepted: Accepted) {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.workers.len();
         let (before, after) = self.workers.split_at(turn);
-        let Some(worker) = after.iter().chain(before).min_by_key(|worker| worker.connections.len()) else {
+        let serving = after.iter().chain(before).filter(|worker| !worker.inbox.is_closed());
+        let Some(worker) = serving.min_by_key(|worker| worker.connections.len()) else {
+            tracing::error!("no worker is left, a connection is closed");
             return;
         };
         let Accepted { stream, peer, tls, place } = accepted;

@@ -2,9 +2,12 @@
 
 use std::io::Write;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use http_body::Body as _;
 
 use super::response::{has_token, parse_length};
@@ -53,12 +56,33 @@ pub(super) fn write_head(out: &mut Vec<u8>, parts: &Parts, body: &Body) -> Frami
     framing
 }
 
-/// Writes the end of a chunked body. Fields that would change the message's framing or routing are left out
+/// Whether a field may come behind a body: none that changes the message's framing, its routing, or who asks
 /// (RFC 9110, section 6.5.1).
+pub(crate) fn may_trail(name: &HeaderName) -> bool {
+    ![
+        AUTHORIZATION,
+        CONNECTION,
+        CONTENT_LENGTH,
+        COOKIE,
+        EXPECT,
+        FORWARDED,
+        HOST,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ]
+    .contains(name)
+        && !name.as_str().starts_with("x-forwarded-")
+        && !matches!(name.as_str(), "keep-alive" | "proxy-connection" | "x-call-id" | "x-start-time")
+}
+
+/// Writes the end of a chunked body.
 pub(super) fn write_trailers(out: &mut Vec<u8>, trailers: &HeaderMap) {
     out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers {
-        if ![CONTENT_LENGTH, TRANSFER_ENCODING, HOST, CONNECTION, UPGRADE].contains(name) {
+        if may_trail(name) {
             write_line(out, name.as_str(), value.as_bytes());
         }
     }

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::body::{Body, BoxError};
+use crate::http1::may_trail;
 
 pub(super) struct Upload {
     /// None when everything is sent, or nobody wants it any more.
@@ -121,6 +122,8 @@ impl Upload {
             Err(frame) => {
                 self.taken = Taken::More;
                 if let Ok(trailers) = frame.into_trailers() {
+                    let trailers = trailers.iter().filter(|(name, _)| may_trail(name));
+                    let trailers = trailers.map(|(name, value)| (name.clone(), value.clone())).collect();
                     let _ = stream.send_trailers(trailers);
                     self.end();
                 }
