@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,15 +29,15 @@ pub enum NameError {
     Reserved,
 }
 
-/// The name of a function, unique in its namespace.
+/// The name of a function, unique in its namespace. Clones share it: each call carries some.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct FunctionName(String);
+pub struct FunctionName(Arc<str>);
 
 /// A group of functions; `openfaas-fn` unless configured otherwise.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Namespace(String);
+pub struct Namespace(Arc<str>);
 
 /// A function's full address, shown as `name.namespace` (the form metrics and URLs use).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,7 +48,7 @@ pub struct FunctionId {
 
 impl FunctionName {
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        check("function name", text).map(|()| Self(text.to_owned()))
+        check("function name", text).map(|()| Self(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -61,7 +62,7 @@ impl Namespace {
         if text == "kube-system" {
             return Err(NameError::Reserved);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -71,7 +72,7 @@ impl Namespace {
 
 impl Default for Namespace {
     fn default() -> Self {
-        Self(DEFAULT_NAMESPACE.to_owned())
+        Self(DEFAULT_NAMESPACE.into())
     }
 }
 
@@ -138,7 +139,7 @@ macro_rules! text_newtype {
 
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0
+                name.0.as_ref().to_owned()
             }
         }
     };

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
+use futures_util::FutureExt;
 use provider::http1::Seat;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -128,11 +129,8 @@ where
         while let Some(Moved { stream, peer, tls, place, token }) = arriving.recv().await {
             match TcpStream::from_std(stream) {
                 Ok(stream) => {
-                    let served = serve(stream, peer, tls);
-                    tokio::spawn(async move {
-                        served.await;
-                        drop((place, token));
-                    });
+                    // Not an async block: it would keep room for the future twice, in every connection.
+                    tokio::spawn(serve(stream, peer, tls).map(move |()| drop((place, token))));
                 }
                 Err(error) => tracing::warn!(%error, "failed to watch a connection"),
             }

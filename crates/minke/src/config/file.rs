@@ -95,12 +95,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("minke.yaml");
         std::fs::write(&path, "log: s3cr3t\ndomainz: []\n").expect("a file");
-        let told = File::load(Some(&path)).err().expect("a refusal").to_string();
+        let told = File::load(Some(&path)).expect_err("a refusal").to_string();
         assert!(told.contains(": line 2: unknown field `domainz`, expected one of listen, "), "{told}");
         assert!(!told.contains("s3cr3t") && !told.contains('\n'), "{told}");
         assert_eq!(told.matches("domainz").count(), 1, "{told}");
 
-        let told = File::load(Some(&dir.path().join("no.yaml"))).err().expect("a refusal").to_string();
+        let told = File::load(Some(&dir.path().join("no.yaml"))).expect_err("a refusal").to_string();
         assert!(told.ends_with("; name another with --config"), "{told}");
     }
 }
