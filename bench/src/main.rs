@@ -34,7 +34,7 @@ const CONNECTIONS: [u32; 2] = [1, 32];
 const WARM_UP: Duration = Duration::from_secs(1);
 const COLD_STARTS: usize = 10;
 /// What is measured beside the main table.
-const SHORT: Duration = Duration::from_secs(3);
+const SHORT: Duration = Duration::from_secs(2);
 const SHORT_ROUNDS: usize = 5;
 /// After this no round is begun; cold starts and stopping still fit into six minutes.
 const LOAD_TIME_MAX: Duration = Duration::from_secs(300);
